@@ -1,0 +1,49 @@
+package jobs
+
+import (
+	"errors"
+	"strings"
+)
+
+// Errors that callers meet. Compare with errors.Is.
+var (
+	ErrNotFound            = errors.New("no such job")
+	ErrState               = errors.New("the job's state does not allow this")
+	ErrUnknownFunction     = errors.New("unknown function")
+	ErrIdempotencyMismatch = errors.New("the idempotency key was used for another request")
+	ErrStopped             = errors.New("the job service is stopped")
+)
+
+// ValidationError lists everything that is wrong with a request.
+type ValidationError struct {
+	Fields []FieldError `json:"fields"`
+}
+
+// FieldError is one mistake: the field in dotted form (input, options.queue) and what is wrong with it.
+type FieldError struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+// Error names each field and its mistake.
+func (e *ValidationError) Error() string {
+	parts := make([]string, len(e.Fields))
+	for i, field := range e.Fields {
+		parts[i] = field.Field + ": " + field.Message
+	}
+
+	return "invalid request: " + strings.Join(parts, "; ")
+}
+
+func (e *ValidationError) add(field, message string) {
+	e.Fields = append(e.Fields, FieldError{Field: field, Message: message})
+}
+
+// orNil is e as an error, or nil when nothing is wrong.
+func (e *ValidationError) orNil() error {
+	if len(e.Fields) == 0 {
+		return nil
+	}
+
+	return e
+}

@@ -1,0 +1,51 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Executor knows the functions and runs them. Package functions provides it.
+type Executor interface {
+	// Resolve returns the settings of a function's live version, from memory. ErrUnknownFunction when there is none.
+	Resolve(ctx context.Context, function string) (Settings, error)
+
+	// Execute runs one attempt and returns its output as JSON. ctx ends at the attempt's deadline, or when the
+	// job is cancelled. The error is a *Failure when the function is to blame; any other error counts as a
+	// failure of the runtime and is retried.
+	Execute(ctx context.Context, run *Run) (output json.RawMessage, err error)
+}
+
+// Settings are what a function's live version asks for. Zero fields mean the defaults of this package.
+type Settings struct {
+	Version     string // content hash of the deployed code
+	Queue       string
+	Priority    int
+	MaxAttempts int
+	Timeout     time.Duration // of one attempt
+	Backoff     Backoff
+}
+
+// Run is one attempt of a job, as the executor sees it.
+type Run struct {
+	JobID       int64
+	Function    string
+	Version     string // live at the time of the claim
+	Input       json.RawMessage
+	Attempt     int // 1 on the first attempt
+	MaxAttempts int
+	Deadline    time.Time
+	Report      Reporter
+}
+
+// Reporter takes what a running function says about itself. Its methods are safe for concurrent use, never
+// fail, and block for a short time at most, when the database does not keep up with the logs.
+type Reporter interface {
+	// Progress replaces the job's progress; percent is clamped to 0..100. Calls are coalesced: watchers see
+	// at most about ten a second, and always the last one.
+	Progress(percent float64, message string)
+
+	// Log appends a line. Unknown levels become info. fields is JSON or empty.
+	Log(level, message string, fields json.RawMessage)
+}

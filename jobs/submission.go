@@ -1,0 +1,89 @@
+package jobs
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// What a job gets when neither its options nor its function's settings say otherwise.
+const (
+	DefaultQueue       = "default"
+	DefaultPriority    = 2 // so that something can go first, and something last
+	DefaultMaxAttempts = 5
+	DefaultTimeout     = time.Minute
+	DefaultMaxInput    = 4 << 20 // bytes of JSON
+)
+
+// Submission asks for one run of a function.
+type Submission struct {
+	Function string          `json:"function"` // dotted name, such as orders.charge
+	Input    json.RawMessage `json:"input"`    // any JSON value; empty means null
+	Options  Options         `json:"options"`
+}
+
+// Options change how one job runs. A zero field takes the function's setting, and then the default.
+type Options struct {
+	Queue       string        // letters, digits, '_' and '-', at most 64
+	Priority    int           // 1 (first) to 4 (last)
+	MaxAttempts int           // 1 to 100
+	Timeout     time.Duration // of one attempt: 1 ms to 24 h
+	RunAt       time.Time     // not before; a time in the past means now; at most ten years ahead
+	Delay       time.Duration // the same, counted from the moment of insertion; not together with RunAt
+	Tags        []string      // at most 20, each 3 to 100 letters, digits, '_' and inner '-'
+
+	// IdempotencyKey, up to 255 printable ASCII characters: a second submission with the same key within
+	// 24 hours returns the first one's job if it asks for the same, and ErrIdempotencyMismatch if not.
+	IdempotencyKey string
+}
+
+// Result is what became of one submission of SubmitMany: Err is nil and Job is set, or the other way round.
+type Result struct {
+	Job Job
+	Err error
+}
+
+// ListQuery selects jobs. Zero fields do not filter.
+type ListQuery struct {
+	Function string
+	State    State
+	Queue    string
+	Tag      string
+	Limit    int    // 1 to 500, 0 means 50
+	Cursor   string // Page.Next of the page before; empty for the newest jobs
+}
+
+// Page is a part of a list, newest jobs first. With filters it may hold fewer jobs than asked for, even none,
+// while Next is set: one call looks at a bounded number of rows.
+type Page struct {
+	Jobs []Job  `json:"jobs"`
+	Next string `json:"next"` // empty on the last page
+}
+
+// CountLimit bounds every count in Stats: a count that reached it means "at least so many".
+const CountLimit = 10_000
+
+// Stats is the state of the whole installation.
+type Stats struct {
+	States     map[State]int `json:"states"`
+	Queues     []QueueStats  `json:"queues"`
+	Nodes      []Node        `json:"nodes"`
+	CountLimit int           `json:"count_limit"`
+}
+
+// QueueStats counts the unfinished jobs of one queue.
+type QueueStats struct {
+	Name    string `json:"name"`
+	Queued  int    `json:"queued"`
+	Running int    `json:"running"`
+}
+
+// Node is one running instance of millrace.
+type Node struct {
+	ID          string          `json:"id"`
+	Name        string          `json:"name"`
+	StartedAt   time.Time       `json:"started_at"`
+	HeartbeatAt time.Time       `json:"heartbeat_at"`
+	Draining    bool            `json:"draining"`
+	Alive       bool            `json:"alive"` // heard from within the last 10 s
+	Info        json.RawMessage `json:"info"`
+}

@@ -1,0 +1,130 @@
+package apiclient
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// quietLimit is how long a stream may carry nothing, not even a keep-alive, before it is taken for dead and
+// opened again. The server sends a keep-alive at least every 25 s.
+const quietLimit = 60 * time.Second
+
+// errStop ends a stream from within its handler, without an error.
+var errStop = errors.New("stop")
+
+// follow keeps a stream of server-sent events open until handle stops it, ctx ends or the server refuses. After
+// every loss it asks again with the last event's id. lost, when set, hears why it was lost before each new try.
+func (c *Client) follow(ctx context.Context, req call, handle func(event) error, lost func(error)) error {
+	lastID := ""
+	for attempt := 1; ; attempt++ {
+		seen, err := c.followOnce(ctx, req, &lastID, handle)
+		switch {
+		case errors.Is(err, errStop):
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case seen:
+			attempt = 1
+		}
+		var handled *handlerError
+		if errors.As(err, &handled) {
+			return handled.err
+		}
+		if attempt >= c.attempts || !retryable(err, true) {
+			return err
+		}
+		if lost != nil {
+			lost(err)
+		}
+		if err := c.backoff.sleep(ctx, attempt, retryAfter(err)); err != nil {
+			return err
+		}
+	}
+}
+
+// handlerError keeps the caller's own error apart from the stream's.
+type handlerError struct{ err error }
+
+func (e *handlerError) Error() string { return e.err.Error() }
+
+// followOnce reads one connection until it ends; seen tells that at least one event came.
+func (c *Client) followOnce(ctx context.Context, req call, lastID *string, handle func(event) error) (seen bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	req.header = http.Header{"Accept": {"text/event-stream"}, "Cache-Control": {"no-store"}}
+	if *lastID != "" {
+		req.header.Set("Last-Event-ID", *lastID)
+	}
+	guard := newQuietGuard(quietLimit, cancel)
+	defer guard.stop()
+	resp, err := c.open(ctx, req)
+	if err != nil {
+		return false, guard.explain(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return false, errStatus(req.op(), resp.StatusCode)
+	}
+	events := newEventReader(guard.reader(resp.Body))
+	for {
+		next, err := events.next()
+		if err != nil {
+			return seen, &transportError{op: req.op(), base: c.base, err: guard.explain(err)}
+		}
+		seen = true
+		if err := handle(next); err != nil {
+			if errors.Is(err, errStop) {
+				return true, errStop
+			}
+			return true, &handlerError{err: err}
+		}
+		*lastID = events.lastID
+	}
+}
+
+var errQuiet = errors.New("the stream was silent for too long")
+
+// quietGuard cancels a connection on which nothing arrives: a black-holed path gives no error of its own.
+type quietGuard struct {
+	limit time.Duration
+	timer *time.Timer
+	fired atomic.Bool
+}
+
+func newQuietGuard(limit time.Duration, cancel context.CancelFunc) *quietGuard {
+	guard := &quietGuard{limit: limit}
+	guard.timer = time.AfterFunc(limit, func() {
+		guard.fired.Store(true)
+		cancel()
+	})
+	return guard
+}
+
+func (g *quietGuard) stop() { g.timer.Stop() }
+
+// explain replaces the cancellation that the guard itself caused.
+func (g *quietGuard) explain(err error) error {
+	if g.fired.Load() {
+		return errQuiet
+	}
+	return err
+}
+
+func (g *quietGuard) reader(r io.Reader) io.Reader { return quietReader{guard: g, r: r} }
+
+type quietReader struct {
+	guard *quietGuard
+	r     io.Reader
+}
+
+func (q quietReader) Read(p []byte) (int, error) {
+	n, err := q.r.Read(p)
+	if n > 0 {
+		q.guard.timer.Reset(q.guard.limit)
+	}
+	return n, err //nolint:wrapcheck // a reader passes io.EOF on as it is
+}

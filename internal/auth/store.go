@@ -1,0 +1,120 @@
+package auth
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/internal/service"
+)
+
+// notifyChannel carries "key <id>" and "session <hash>" when one has ended.
+const notifyChannel = "millrace_auth"
+
+// Store recognises credentials and keeps them. Make one with NewStore; it is safe for concurrent use.
+type Store struct {
+	service.Base
+	pool     *pgxpool.Pool
+	log      *slog.Logger
+	now      func() time.Time
+	keys     *cache[keyRow]
+	sessions *cache[sessionRow]
+	signing  signingSecret
+
+	mu    sync.Mutex
+	onEnd []func(Ended)
+	used  map[string]struct{} // ids of keys used since the last flush
+}
+
+// Ended says what is over: a key, with all that was made from it, or one session. The other field is empty.
+type Ended struct {
+	Key     string
+	Session string
+}
+
+// NewStore answers from now on. The listener makes revocations travel at once; it must not be started yet, and
+// may be nil, which leaves the sweep. A nil logger discards.
+func NewStore(pool *pgxpool.Pool, listener *postgres.Listener, logger *slog.Logger) *Store {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{
+		pool: pool,
+		log:  logger,
+		now:  time.Now,
+		used: map[string]struct{}{},
+	}
+	s.keys = newCache[keyRow](s.now)
+	s.sessions = newCache[sessionRow](s.now)
+	if listener != nil {
+		listener.Handle(notifyChannel, s.notified, s.missed)
+	}
+	return s
+}
+
+// OnEnd registers a function that is told when a key was revoked or expired and when a session was logged out,
+// on whichever node that happened, within five seconds. It may be told twice, and must not block.
+func (s *Store) OnEnd(f func(Ended)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onEnd = append(s.onEnd, f)
+}
+
+// OnRevoke is OnEnd for those who follow keys only.
+func (s *Store) OnRevoke(f func(keyID string)) {
+	s.OnEnd(func(e Ended) {
+		if e.Key != "" {
+			f(e.Key)
+		}
+	})
+}
+
+// Start begins the sweep and the writing of last_used_at.
+func (s *Store) Start(ctx context.Context) error {
+	if _, err := s.Begin(ctx); err != nil {
+		return fmt.Errorf("start auth: %w", err)
+	}
+	s.Go(s.sweep)
+	s.Go(s.recordUse)
+	return nil
+}
+
+// notified runs on the listener's goroutine.
+func (s *Store) notified(payload string) {
+	what, id, _ := strings.Cut(payload, " ")
+	switch what {
+	case "key":
+		s.end(Ended{Key: id})
+	case "session":
+		s.end(Ended{Session: id})
+	}
+}
+
+// missed runs after the listener was away: nothing cached is trusted, and the sweep, which has its own
+// watermark, tells of the keys that ended meanwhile.
+func (s *Store) missed(context.Context) {
+	s.keys.forgetAll()
+	s.sessions.forgetAll()
+}
+
+func (s *Store) end(e Ended) {
+	if e.Key != "" {
+		s.keys.forget(e.Key)
+	}
+	if hash, err := hex.DecodeString(e.Session); err == nil && len(hash) > 0 {
+		s.sessions.forget(string(hash))
+	}
+	s.mu.Lock()
+	told := s.onEnd
+	s.mu.Unlock()
+	for _, f := range told {
+		f(e)
+	}
+}

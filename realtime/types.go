@@ -93,15 +93,23 @@ type Namespace struct {
 	Source Source
 	// MaxSize is the most bytes of data in a publication; 0 means DefaultMaxSize.
 	MaxSize int
+	// Binary allows data that is not JSON. Only clients of the Protobuf protocol can read such channels:
+	// the others are disconnected with the protocol's code 3506.
+	Binary bool
 }
 
 // DefaultMaxSize is the limit of a publication's data in bytes where the namespace sets none.
 const DefaultMaxSize = 64 << 10
 
 // Source provides the state behind view channels.
+//
+// A change must be readable before it is given to Hub.Deliver: the hub takes a snapshot to contain every
+// change that was delivered before Snapshot was called.
 type Source interface {
-	// Snapshot reads the channel's present state. It is called once for each subscriber, after its
-	// subscription is in place, so that nothing is missed between the snapshot and the first change.
+	// Snapshot reads the channel's present state as JSON. It is called for each subscriber after its
+	// subscription is in place, so that nothing is missed between the snapshot and the first change,
+	// and again if a change is delivered meanwhile. An error that wraps ErrUnknownChannel refuses the
+	// subscription for good, any other lets the client try again.
 	Snapshot(ctx context.Context, channel string) ([]byte, error)
 	// Watch and Unwatch bracket the time in which this node has at least one subscriber of the channel.
 	// They must not block and are never called concurrently for one channel.
@@ -113,8 +121,12 @@ type Source interface {
 var (
 	// ErrChannelName is returned for names that break the rules of ValidateChannel.
 	ErrChannelName = errors.New("invalid channel name")
+	// ErrUnknownChannel is returned by a Source for channels of things that do not exist.
+	ErrUnknownChannel = errors.New("unknown channel")
 	// ErrTooLarge is returned for data over the namespace's MaxSize.
 	ErrTooLarge = errors.New("publication too large")
+	// ErrNotJSON is returned for data that is not JSON in namespaces that are not Binary.
+	ErrNotJSON = errors.New("publication is not JSON")
 	// ErrReadOnly is returned for a publish to a view channel.
 	ErrReadOnly = errors.New("channel is read-only")
 	// ErrNoHistory is returned for history calls on channels that keep none.
@@ -130,6 +142,9 @@ var (
 	ErrOutcomeUnknown = errors.New("outcome of the publish is unknown")
 	// ErrUnauthenticated is returned by Config.Authenticate for tokens that are not accepted.
 	ErrUnauthenticated = errors.New("unauthenticated")
+	// ErrTokenExpired is returned by Config.Authenticate for tokens that were good once: the client is told
+	// to come back with a new one.
+	ErrTokenExpired = errors.New("token expired")
 	// ErrDenied is returned when the credentials do not grant the action.
 	ErrDenied = errors.New("permission denied")
 	// ErrNotRunning is returned before Start and after Stop.

@@ -40,7 +40,7 @@ type Cluster struct {
 	cfg      ClusterConfig
 	bin      binaries
 	acct     account
-	bypass   bool // folders above the data directory are closed to the account
+	bypass   bool // folders above the data or the programs are closed to the account
 	lock     *dirLock
 	password string
 	socket   string // folder of the Unix socket
@@ -69,6 +69,9 @@ func StartCluster(ctx context.Context, cfg ClusterConfig) (_ *Cluster, err error
 		return nil, err
 	}
 	if c.bin, err = findBinaries(c.existingMajor()); err != nil {
+		return nil, err
+	}
+	if err := c.checkReach(); err != nil {
 		return nil, err
 	}
 	if err := c.makeSocketDir(); err != nil {
@@ -160,12 +163,20 @@ func (c *Cluster) claimDir() error {
 	if c.lock, err = lockDir(dir); err != nil {
 		return err
 	}
-	if c.acct, err = pickAccount(); err != nil {
-		return err
-	}
-	reaches, err := c.acct.reaches(c.pgdata())
-	c.bypass = !reaches
+	c.acct, err = pickAccount()
 	return err
+}
+
+// checkReach decides whether the account needs help to get at its files.
+func (c *Cluster) checkReach() error {
+	for _, path := range []string{c.pgdata(), c.bin.path("postgres")} {
+		ok, err := c.acct.reaches(path)
+		if err != nil {
+			return err
+		}
+		c.bypass = c.bypass || !ok
+	}
+	return nil
 }
 
 func (c *Cluster) makeSocketDir() error {

@@ -1,0 +1,36 @@
+// Package realtime is channels with history over Postgres.
+//
+// # Promise
+//
+//   - A publish that was acknowledged is committed: exactly one row, whichever
+//     instance took it and whichever died meanwhile.
+//   - On a channel with history the offsets of an epoch are 1..top without a
+//     hole. A subscriber of this instance is handed every offset after its
+//     subscription once, in order, over lost notifications and connections, or
+//     sees a jump that its protocol reports as unrecoverable.
+//   - A publish inside a transaction (the SQL function millrace.publish) appears
+//     if and only if the transaction commits, and the transaction waits for
+//     nobody. If B began after A's commit returned, A comes first.
+//   - Ephemeral channels store nothing: their publications reach whoever is
+//     connected, at most once, and have offset 0.
+//   - Queues are bounded. A publisher that finds them full waits, and after a
+//     deadline gets ErrBusy.
+//
+// # Parts
+//
+//	Hub, sessions, streams   the protocol side; centrifuge's node
+//	broker                   centrifuge.Broker on Postgres: joins the three below
+//	internal/sequencer       the write side: who numbers publications, and how they are committed
+//	internal/reader          the read side: notifications in, gaps repaired, history
+//	internal/frame           how publications travel inside NOTIFY payloads
+//
+// # Life cycle
+//
+// New registers on the process's listening connection, so it comes before
+// postgres.Listener.Start. Start and Stop are those of internal/service.
+//
+// # Imports
+//
+// centrifuge enters in this package and goes no further; pgx and
+// internal/postgres. Never jobs, functions or web.
+package realtime

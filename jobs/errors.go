@@ -11,7 +11,11 @@ var (
 	ErrState               = errors.New("the job's state does not allow this")
 	ErrUnknownFunction     = errors.New("unknown function")
 	ErrIdempotencyMismatch = errors.New("the idempotency key was used for another request")
-	ErrStopped             = errors.New("the job service is stopped")
+	ErrStopped             = errors.New("the job service is not running")
+
+	// ErrUnavailable wraps whatever kept the database from taking a submission. The jobs may still have been
+	// inserted when the connection broke during the commit: an idempotency key makes trying again safe.
+	ErrUnavailable = errors.New("the database did not take the jobs")
 )
 
 // ValidationError lists everything that is wrong with a request.

@@ -16,9 +16,9 @@ const (
 
 // Submission asks for one run of a function.
 type Submission struct {
-	Function string          `json:"function"` // dotted name, such as orders.charge
-	Input    json.RawMessage `json:"input"`    // any JSON value; empty means null
-	Options  Options         `json:"options"`
+	Function string          // dotted name, such as orders.charge
+	Input    json.RawMessage // any JSON value that jsonb can hold, at most Config.MaxInput bytes; empty means null
+	Options  Options
 }
 
 // Options change how one job runs. A zero field takes the function's setting, and then the default.

@@ -1,0 +1,9 @@
+package jobs
+
+// Keys of river_job.metadata that millrace uses. Names are short: they stand in every row.
+const (
+	metaOutput    = "output"              // the result, River's own convention
+	metaVersion   = "v"                   // version of the function that ran last
+	metaTimeout   = "timeout_ms"          // Options.Timeout, when the submission set one
+	metaCancelled = "cancel_attempted_at" // somebody asked for the running job's end; River's own key
+)

@@ -1,0 +1,126 @@
+package jobs
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// Bounds of options; Options documents them.
+const (
+	maxFunctionName   = 127 // River's limit for a kind
+	maxQueueName      = 64
+	maxTags           = 20
+	maxTagLength      = 100
+	maxAttemptsLimit  = 100
+	maxIdempotencyKey = 255
+	minTimeout        = time.Millisecond
+	maxTimeout        = 24 * time.Hour
+	maxRunAhead       = 10 * 366 * 24 * time.Hour
+)
+
+// grammar holds the compiled forms of names. Queues and tags are River's, so that its tools accept our rows.
+type grammar struct {
+	function, queue, tag, key *regexp.Regexp
+}
+
+func newGrammar() grammar {
+	return grammar{
+		function: regexp.MustCompile(`\A[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)*\z`),
+		queue:    regexp.MustCompile(`\A[a-z0-9]+([_-]?[a-z0-9]+)*\z`),
+		tag:      regexp.MustCompile(`\A\w[\w-]+\w\z`),
+		key:      regexp.MustCompile(`\A[\x20-\x7e]+\z`),
+	}
+}
+
+// checker validates submissions.
+type checker struct {
+	grammar  grammar
+	maxInput int
+	now      func() time.Time
+}
+
+// check returns everything that is wrong with sub as one *ValidationError, or nil.
+func (c *checker) check(sub *Submission) error {
+	wrong := &ValidationError{}
+
+	c.checkFunction(wrong, sub.Function)
+
+	if len(sub.Input) > 0 {
+		if err := checkJSON(sub.Input, c.maxInput); err != nil {
+			wrong.add("input", err.Error())
+		}
+	}
+
+	c.checkNumbers(wrong, &sub.Options)
+	c.checkTimes(wrong, &sub.Options)
+	c.checkNames(wrong, &sub.Options)
+
+	return wrong.orNil()
+}
+
+func (c *checker) checkFunction(wrong *ValidationError, name string) {
+	switch {
+	case name == "":
+		wrong.add("function", "is missing")
+	case len(name) > maxFunctionName:
+		wrong.add("function", fmt.Sprintf("is longer than %d characters", maxFunctionName))
+	case !c.grammar.function.MatchString(name):
+		wrong.add("function", "must be names of letters, digits, '_' and '-', joined by dots, such as orders.charge")
+	}
+}
+
+func (c *checker) checkNumbers(wrong *ValidationError, opts *Options) {
+	if opts.Priority != 0 && (opts.Priority < 1 || opts.Priority > 4) {
+		wrong.add("priority", "must be between 1 (first) and 4 (last)")
+	}
+
+	if opts.MaxAttempts != 0 && (opts.MaxAttempts < 1 || opts.MaxAttempts > maxAttemptsLimit) {
+		wrong.add("max_attempts", fmt.Sprintf("must be between 1 and %d", maxAttemptsLimit))
+	}
+}
+
+func (c *checker) checkTimes(wrong *ValidationError, opts *Options) {
+	if opts.Timeout != 0 && (opts.Timeout < minTimeout || opts.Timeout > maxTimeout) {
+		wrong.add("timeout", fmt.Sprintf("must be between %s and %s", minTimeout, maxTimeout))
+	}
+
+	if opts.Delay < 0 || opts.Delay > maxRunAhead {
+		wrong.add("delay", "must be between 0 and ten years")
+	}
+
+	if opts.RunAt.IsZero() {
+		return
+	}
+
+	if opts.Delay != 0 {
+		wrong.add("delay", "cannot be combined with run_at")
+	}
+
+	if opts.RunAt.After(c.now().Add(maxRunAhead)) {
+		wrong.add("run_at", "is more than ten years ahead")
+	}
+}
+
+func (c *checker) checkNames(wrong *ValidationError, opts *Options) {
+	if opts.Queue != "" && (len(opts.Queue) > maxQueueName || !c.grammar.queue.MatchString(opts.Queue)) {
+		wrong.add("queue", fmt.Sprintf("must be lower-case letters and digits, joined by '_' or '-', at most %d characters",
+			maxQueueName))
+	}
+
+	if len(opts.Tags) > maxTags {
+		wrong.add("tags", fmt.Sprintf("are more than %d", maxTags))
+	}
+
+	for _, tag := range opts.Tags {
+		if len(tag) > maxTagLength || !c.grammar.tag.MatchString(tag) {
+			wrong.add("tags", fmt.Sprintf("%.120q must be 3 to %d letters, digits, '_' or inner '-'", tag, maxTagLength))
+
+			break
+		}
+	}
+
+	if key := opts.IdempotencyKey; key != "" && (len(key) > maxIdempotencyKey || !c.grammar.key.MatchString(key)) {
+		wrong.add("idempotency_key", fmt.Sprintf("must be at most %d printable ASCII characters", maxIdempotencyKey))
+	}
+}

@@ -142,12 +142,7 @@ type wireOptions struct {
 func (o Options) wire() wireOptions {
 	wire := wireOptions{
 		Queue: o.Queue, Priority: o.Priority, MaxAttempts: o.MaxAttempts, Tags: o.Tags, IdempotencyKey: o.IdempotencyKey,
-	}
-	if o.Timeout != 0 {
-		wire.Timeout = o.Timeout.String()
-	}
-	if o.Delay != 0 {
-		wire.Delay = o.Delay.String()
+		Timeout: durationText(o.Timeout), Delay: durationText(o.Delay),
 	}
 	if !o.RunAt.IsZero() {
 		wire.RunAt = &o.RunAt

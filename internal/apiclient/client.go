@@ -43,6 +43,7 @@ type Client struct {
 	timeout  time.Duration
 	http     *http.Client
 	backoff  backoff
+	quiet    time.Duration // quietLimit
 }
 
 // New checks the address and returns a client; it does not connect.
@@ -73,6 +74,7 @@ func New(cfg Config) (*Client, error) {
 		timeout:  cfg.Timeout,
 		http:     cfg.HTTP,
 		backoff:  defaultBackoff,
+		quiet:    quietLimit,
 	}, nil
 }
 

@@ -17,8 +17,8 @@ const quietLimit = 60 * time.Second
 var errStop = errors.New("stop")
 
 // follow keeps a stream of server-sent events open until handle stops it, ctx ends or the server refuses. After
-// every loss it asks again with the last event's id. lost, when set, hears why it was lost before each new try.
-func (c *Client) follow(ctx context.Context, req call, handle func(event) error, lost func(error)) error {
+// every loss it asks again with the last event's id; lost, when set, hears why before each new try and can stop it.
+func (c *Client) follow(ctx context.Context, req call, handle func(event) error, lost func(error) error) error {
 	lastID := ""
 	for attempt := 1; ; attempt++ {
 		seen, err := c.followOnce(ctx, req, &lastID, handle)
@@ -38,7 +38,9 @@ func (c *Client) follow(ctx context.Context, req call, handle func(event) error,
 			return err
 		}
 		if lost != nil {
-			lost(err)
+			if stopped := lost(err); stopped != nil {
+				return stopped
+			}
 		}
 		if err := c.backoff.sleep(ctx, attempt, retryAfter(err)); err != nil {
 			return err
@@ -59,11 +61,14 @@ func (c *Client) followOnce(ctx context.Context, req call, lastID *string, handl
 	if *lastID != "" {
 		req.header.Set("Last-Event-ID", *lastID)
 	}
-	guard := newQuietGuard(quietLimit, cancel)
+	guard := newQuietGuard(c.quiet, cancel)
 	defer guard.stop()
 	resp, err := c.open(ctx, req)
 	if err != nil {
-		return false, guard.explain(err)
+		if guard.fired.Load() {
+			err = &transportError{op: req.op(), base: c.base, err: errQuiet}
+		}
+		return false, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {

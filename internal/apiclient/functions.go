@@ -30,7 +30,7 @@ type Deployed struct {
 	Previous string `json:"previous"` // empty when the function is new
 }
 
-// Diagnostic is a mistake in a function's source. Line and Column count from 1.
+// Diagnostic is a mistake in a function's source. Line and Column count from 1; 0 is unknown.
 type Diagnostic struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"`
@@ -40,6 +40,9 @@ type Diagnostic struct {
 
 // String is file:line:column: message, as editors and terminals understand it.
 func (d Diagnostic) String() string {
+	if d.Line == 0 {
+		return d.File + ": " + d.Message
+	}
 	return fmt.Sprintf("%s:%d:%d: %s", d.File, d.Line, d.Column, d.Message)
 }
 

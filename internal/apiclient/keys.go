@@ -13,6 +13,7 @@ type Key struct {
 	Name       string     `json:"name"`
 	Scopes     []string   `json:"scopes"`
 	CreatedAt  time.Time  `json:"created_at"`
+	CreatedBy  string     `json:"created_by"` // id of the key that made it; empty for the command line
 	ExpiresAt  *time.Time `json:"expires_at"`
 	LastUsedAt *time.Time `json:"last_used_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
@@ -20,9 +21,9 @@ type Key struct {
 
 // KeyRequest describes a key to be made.
 type KeyRequest struct {
-	Name      string     `json:"name"`
-	Scopes    []string   `json:"scopes"`
-	ExpiresAt *time.Time `json:"expires_at,omitempty"` // never when nil
+	Name      string
+	Scopes    []string      // such as admin, jobs:submit:orders.*, channels:subscribe:room:*
+	ExpiresIn time.Duration // never when 0
 }
 
 // CreateKey makes a key and returns it with its secret, which the server does not keep and cannot show again.
@@ -31,7 +32,12 @@ func (c *Client) CreateKey(ctx context.Context, request KeyRequest) (Key, string
 		Key
 		Secret string `json:"secret"`
 	}
-	err := c.post(ctx, "/v1/keys", request, &answer)
+	wire := struct {
+		Name      string   `json:"name"`
+		Scopes    []string `json:"scopes"`
+		ExpiresIn string   `json:"expires_in,omitempty"`
+	}{Name: request.Name, Scopes: request.Scopes, ExpiresIn: durationText(request.ExpiresIn)}
+	err := c.post(ctx, "/v1/keys", wire, &answer)
 	return answer.Key, answer.Secret, err
 }
 
@@ -52,10 +58,10 @@ func (c *Client) RevokeKey(ctx context.Context, id string) error {
 
 // TokenRequest describes a short-lived token for a browser.
 type TokenRequest struct {
-	User      string        `json:"user"`
-	Subscribe []string      `json:"subscribe,omitempty"` // channel patterns
-	Publish   []string      `json:"publish,omitempty"`
-	Expires   time.Duration `json:"-"`
+	User      string
+	Subscribe []string      // channel patterns, such as room:*
+	Publish   []string      // channel patterns
+	ExpiresIn time.Duration // the server's default, an hour, when 0
 }
 
 // Token is a signed token and the time until which it is accepted.
@@ -67,12 +73,11 @@ type Token struct {
 // CreateToken makes a token.
 func (c *Client) CreateToken(ctx context.Context, request TokenRequest) (Token, error) {
 	wire := struct {
-		TokenRequest
-		Expires string `json:"expires,omitempty"`
-	}{TokenRequest: request}
-	if request.Expires > 0 {
-		wire.Expires = request.Expires.String()
-	}
+		User      string   `json:"user"`
+		Subscribe []string `json:"subscribe,omitempty"`
+		Publish   []string `json:"publish,omitempty"`
+		ExpiresIn string   `json:"expires_in,omitempty"`
+	}{request.User, request.Subscribe, request.Publish, durationText(request.ExpiresIn)}
 	var token Token
 	err := c.post(ctx, "/v1/tokens", wire, &token)
 	return token, err
@@ -86,4 +91,12 @@ func (c *Client) post(ctx context.Context, path string, v, out any) error {
 	}
 	_, err = c.do(ctx, req, out)
 	return err
+}
+
+// durationText is how the API writes a duration; empty, which the wire leaves out, for 0.
+func durationText(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
 }

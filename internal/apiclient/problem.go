@@ -52,6 +52,12 @@ func (p *Problem) Error() string {
 	return text.String()
 }
 
+// IsProblem tells that the server answered and refused.
+func IsProblem(err error) bool {
+	var problem *Problem
+	return errors.As(err, &problem)
+}
+
 // HasCode tells whether err is a Problem with this code.
 func HasCode(err error, code string) bool {
 	var problem *Problem

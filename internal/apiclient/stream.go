@@ -38,19 +38,14 @@ func (c *Client) Stream(ctx context.Context, channels []string, each func(Stream
 		path:   "/v1/stream",
 		query:  url.Values{"channels": {strings.Join(channels, ",")}},
 	}
-	// A loss is told from within follow, where the caller's wish to stop has to wait for the next event.
-	var stopped error
 	err := c.follow(ctx, req, func(e event) error {
-		if stopped != nil {
-			return stopped
-		}
 		decoded, known, err := decodeStreamEvent(e)
 		if err != nil || !known {
 			return err
 		}
 		return each(decoded)
-	}, func(reason error) {
-		stopped = each(StreamEvent{Kind: EventLost, Err: reason})
+	}, func(reason error) error {
+		return each(StreamEvent{Kind: EventLost, Err: reason})
 	})
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", strings.Join(channels, ", "), err)

@@ -1,0 +1,229 @@
+package apiclient
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var completed = map[string]any{"id": "7", "function": "hello", "state": "completed", "output": map[string]any{"a": 1}}
+
+func TestNewRefusesBadAddresses(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"127.0.0.1:8080", "ftp://host", "http://", "http://a b", ":"} {
+		_, err := New(Config{URL: address})
+		require.Error(t, err, address)
+	}
+}
+
+func TestRequestsCarryKeyAndPrefix(t *testing.T) {
+	t.Parallel()
+	s, client := newScript(t, answer(200, completed))
+	client.base += "/behind/a/proxy"
+	job, err := client.Job(t.Context(), 7)
+	require.NoError(t, err)
+	require.Equal(t, int64(7), job.ID)
+	require.JSONEq(t, `{"a":1}`, string(job.Output))
+	got := s.requests()[0]
+	require.Equal(t, "/behind/a/proxy/v1/jobs/7", got.uri)
+	require.Equal(t, "Bearer secret-key", got.header.Get("Authorization"))
+}
+
+func TestProblemIsTypedAndSaysEverything(t *testing.T) {
+	t.Parallel()
+	_, client := newScript(t, refuse(Problem{
+		Title: "Invalid request", Status: 422, Detail: "two fields are wrong", Code: "invalid_request", Hint: "See the docs.",
+		RequestID:   "r-1",
+		Errors:      []FieldError{{"options.delay", "is negative"}},
+		Diagnostics: []Diagnostic{{"hello.ts", 3, 7, "Unexpected }"}},
+	}))
+	_, err := client.Submit(t.Context(), "hello", nil, Options{})
+	var problem *Problem
+	require.ErrorAs(t, err, &problem)
+	require.Equal(t, "invalid_request", problem.Code)
+	require.Equal(t, 422, problem.Status)
+	require.Equal(t, "r-1", problem.RequestID)
+	for _, part := range []string{"Invalid request: two fields are wrong", "options.delay: is negative", "hello.ts:3:7: Unexpected }", "See the docs."} {
+		require.Contains(t, err.Error(), part)
+	}
+	require.True(t, HasCode(err, "invalid_request"))
+	require.True(t, HasStatus(err, 422))
+}
+
+func TestForeignAnswersBecomeProblems(t *testing.T) {
+	t.Parallel()
+	steps := map[string]http.HandlerFunc{
+		"a proxy's page": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "<h1>no such site</h1>", http.StatusNotFound)
+		},
+		"broken JSON": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(`{"title":`))
+		},
+		"nothing": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
+	}
+	for name, step := range steps {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, client := newScript(t, step)
+			_, err := client.Job(t.Context(), 1)
+			require.True(t, HasCode(err, "foreign_answer"), "%v", err)
+			require.True(t, HasStatus(err, 404))
+			require.Contains(t, err.Error(), "check the server address")
+		})
+	}
+}
+
+func TestAnswerThatIsNotJSON(t *testing.T) {
+	t.Parallel()
+	_, client := newScript(t, send("text/html", "<html>"))
+	_, err := client.Job(t.Context(), 1)
+	require.ErrorContains(t, err, "is not the JSON of this API")
+}
+
+func TestReadsAreRetried(t *testing.T) {
+	t.Parallel()
+	busy := Problem{Title: "Busy", Status: 503, Code: "busy"}
+	s, client := newScript(t, refuse(busy, "Retry-After", "1"), cut(typeJSON, `{"id":`), answer(200, completed))
+	started := time.Now()
+	_, err := client.Job(t.Context(), 7)
+	require.NoError(t, err)
+	require.Len(t, s.requests(), 3)
+	require.GreaterOrEqual(t, time.Since(started), client.backoff.longest, "Retry-After is followed, up to the longest pause")
+}
+
+func TestReadsGiveUp(t *testing.T) {
+	t.Parallel()
+	busy := refuse(Problem{Title: "Busy", Status: 503, Code: "busy"})
+	s, client := newScript(t, busy, busy, busy)
+	_, err := client.Job(t.Context(), 7)
+	require.True(t, HasCode(err, "busy"))
+	require.Len(t, s.requests(), 3)
+}
+
+func TestRefusalsAreNotRetried(t *testing.T) {
+	t.Parallel()
+	s, client := newScript(t, refuse(Problem{Title: "No such job", Status: 404, Code: "not_found"}))
+	_, err := client.Job(t.Context(), 7)
+	require.True(t, HasCode(err, "not_found"))
+	require.Len(t, s.requests(), 1)
+}
+
+func TestSubmissionKeepsItsKeyOverRetries(t *testing.T) {
+	t.Parallel()
+	s, client := newScript(t, cut(typeJSON, `{`), answer(202, completed))
+	_, err := client.Submit(t.Context(), "orders.charge", json.RawMessage(`{"a":1}`), Options{})
+	require.NoError(t, err)
+	seen := s.requests()
+	key := seen[0].header.Get("Idempotency-Key")
+	require.GreaterOrEqual(t, len(key), 20)
+	require.Equal(t, key, seen[1].header.Get("Idempotency-Key"))
+	require.Equal(t, seen[0].body, seen[1].body)
+	require.Equal(t, `{"a":1}`, seen[0].body)
+	require.Equal(t, "/v1/functions/orders.charge/jobs", seen[0].uri)
+}
+
+func TestSubmissionOptions(t *testing.T) {
+	t.Parallel()
+	s, client := newScript(t, answer(202, completed))
+	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	_, err := client.SubmitAndWait(t.Context(), "f", nil, Options{
+		Queue: "mail", Priority: 1, MaxAttempts: 3, Timeout: 30 * time.Second, RunAt: at, Tags: []string{"one", "two"}, IdempotencyKey: "mine",
+	}, 10*time.Second)
+	require.NoError(t, err)
+	got := s.requests()[0]
+	require.Equal(t, "mine", got.header.Get("Idempotency-Key"))
+	require.Equal(t, "null", got.body)
+	require.Equal(t, "/v1/functions/f/jobs?max_attempts=3&priority=1&queue=mail&run_at=2030-01-02T03%3A04%3A05Z&tags=one%2Ctwo&timeout=30s&wait=10s", got.uri)
+}
+
+func TestWritesAreSentOnce(t *testing.T) {
+	t.Parallel()
+	writes := map[string]func(context.Context, *Client) error{
+		"publish": func(ctx context.Context, c *Client) error {
+			_, err := c.Publish(ctx, "room:a", json.RawMessage(`1`))
+			return err
+		},
+		"cancel":   func(ctx context.Context, c *Client) error { _, err := c.Cancel(ctx, 1); return err },
+		"retry":    func(ctx context.Context, c *Client) error { _, err := c.Retry(ctx, 1); return err },
+		"deploy":   func(ctx context.Context, c *Client) error { _, err := c.Deploy(ctx, Deployment{}); return err },
+		"rollback": func(ctx context.Context, c *Client) error { _, err := c.Rollback(ctx, "f", "v"); return err },
+		"key":      func(ctx context.Context, c *Client) error { _, _, err := c.CreateKey(ctx, KeyRequest{}); return err },
+		"token":    func(ctx context.Context, c *Client) error { _, err := c.CreateToken(ctx, TokenRequest{}); return err },
+		"revoke":   func(ctx context.Context, c *Client) error { return c.RevokeKey(ctx, "k") },
+	}
+	for name, write := range writes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, client := newScript(t, cut(typeJSON, `{`))
+			err := write(t.Context(), client)
+			require.Error(t, err)
+			require.True(t, IsTransport(err), "%v", err)
+			require.Len(t, s.requests(), 1)
+		})
+	}
+}
+
+func TestWaitAsksUntilFinished(t *testing.T) {
+	t.Parallel()
+	running := map[string]any{"id": "7", "state": "running"}
+	s, client := newScript(t, answer(200, running), cut(typeJSON, ``), answer(200, completed))
+	job, err := client.Wait(t.Context(), 7)
+	require.NoError(t, err)
+	require.Equal(t, StateCompleted, job.State)
+	require.Equal(t, "/v1/jobs/7?wait=30s", s.requests()[0].uri)
+}
+
+func TestCancelledContextEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	_, client := newScript(t, hang(typeJSON, `{`))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := client.Wait(ctx, 7)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+func TestConnectionRefused(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	client, err := New(Config{URL: "http://" + address, Attempts: 1})
+	require.NoError(t, err)
+	_, err = client.Stats(t.Context())
+	require.True(t, IsConnectionRefused(err))
+	require.Contains(t, err.Error(), address)
+	require.False(t, strings.Contains(err.Error(), "Get \""), "net/http's own prefix repeats the URL: %v", err)
+}
+
+func TestRetryAfterForms(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Duration{
+		"3": 3 * time.Second, "0": 0, "-1": 0, "": 0, "soon": 0,
+		"Tue, 01 Jan 2030 00:00:09 GMT": 9 * time.Second,
+		"Mon, 31 Dec 2029 00:00:00 GMT": 0,
+	} {
+		require.Equal(t, want, parseRetryAfter(text, now), text)
+	}
+}
+
+func TestBackoffGrowsToItsLimit(t *testing.T) {
+	t.Parallel()
+	b := defaultBackoff
+	for n := 1; n < 100; n++ {
+		delay := b.delay(n, 0)
+		require.LessOrEqual(t, delay, b.limit)
+		require.GreaterOrEqual(t, delay, b.base/2)
+	}
+	require.GreaterOrEqual(t, b.delay(50, 0), b.limit/2)
+	require.Equal(t, b.longest, b.delay(1, time.Hour))
+}

@@ -93,6 +93,8 @@ type Namespace struct {
 	Source Source
 	// MaxSize is the most bytes of data in a publication; 0 means DefaultMaxSize.
 	MaxSize int
+	// Personal opens "name:<user id>" to subscriptions of that user without any other grant.
+	Personal bool
 	// Binary allows data that is not JSON. Only clients of the Protobuf protocol can read such channels:
 	// the others are disconnected with the protocol's code 3506.
 	Binary bool

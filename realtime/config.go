@@ -1,0 +1,81 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
+)
+
+// Config is what a Hub is made of. Pool, URL, Listener and NodeID are needed, the rest has defaults.
+type Config struct {
+	// Pool is for history and for handing publications over.
+	Pool *pgxpool.Pool
+	// URL is a direct connection string (not through a transaction pooler): the sequencer's session.
+	URL string
+	// Listener is the process's listening connection. The hub registers its channels on it in New.
+	Listener *postgres.Listener
+	// NodeID tells the instances of one database apart.
+	NodeID string
+	// Namespaces, when empty, are DefaultNamespaces.
+	Namespaces []Namespace
+	// Authenticate turns the token of a connect frame into credentials. It returns an error that wraps
+	// ErrUnauthenticated or ErrTokenExpired for tokens that do not do; any other error is taken for an
+	// outage, and the client tries again. Nil accepts no tokens.
+	Authenticate func(ctx context.Context, token string) (Credentials, error)
+	// QueueSize is how many bytes may wait for a slow connection before it is disconnected with code 3008;
+	// 0 means 1 MiB.
+	QueueSize int
+	// ChannelLimit is the most channels of one connection; 0 means 128.
+	ChannelLimit int
+	// PingInterval is how often connections of the official protocol are pinged; 0 means 25 s. A client
+	// that does not answer within two fifths of it is disconnected with code 3012.
+	PingInterval time.Duration
+	// ConnectTimeout is how long a connection may stay without a successful connect; 0 means 5 s.
+	ConnectTimeout time.Duration
+	// Registry gets the protocol's metrics, prefixed "millrace_realtime"; nil keeps them private.
+	Registry *prometheus.Registry
+	// Logger is slog.Default when nil.
+	Logger *slog.Logger
+}
+
+const (
+	defaultQueueSize      = 1 << 20
+	defaultChannelLimit   = 128
+	defaultPingInterval   = 25 * time.Second
+	defaultConnectTimeout = 5 * time.Second
+)
+
+func (c Config) withDefaults() Config {
+	if c.QueueSize == 0 {
+		c.QueueSize = defaultQueueSize
+	}
+	if c.ChannelLimit == 0 {
+		c.ChannelLimit = defaultChannelLimit
+	}
+	if c.PingInterval == 0 {
+		c.PingInterval = defaultPingInterval
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = defaultConnectTimeout
+	}
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if c.QueueSize < 0 || c.ChannelLimit < 0 || c.PingInterval < 0 || c.ConnectTimeout < 0 {
+		return errors.New("sizes, limits and times must not be negative") //nolint:err113 // read by a person at start
+	}
+	return nil
+}

@@ -1,0 +1,37 @@
+package realtime
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// connection is what the hub knows about one client; it travels in the client's context.
+type connection struct {
+	// door holds the credentials that the door established, nil when the connect frame brings a token.
+	door *Credentials
+	// current are the credentials in force, nil before the connection is authenticated.
+	current atomic.Pointer[Credentials]
+	// since is the revocations' count when the connection began.
+	since uint64
+	// A subscription may load a whole history, so few run at once; publishes keep their order.
+	subscribes, publishes lane
+}
+
+type connectionKey struct{}
+
+func (c *connection) attach(ctx context.Context) context.Context {
+	return context.WithValue(ctx, connectionKey{}, c)
+}
+
+// connectionOf returns the connection of a client's context. Every client is made with one.
+func connectionOf(ctx context.Context) *connection {
+	return ctx.Value(connectionKey{}).(*connection) //nolint:forcetypeassert // newClient is the only way in
+}
+
+// credentials are those in force; without any, nothing is granted.
+func (c *connection) credentials() Credentials {
+	if current := c.current.Load(); current != nil {
+		return *current
+	}
+	return Credentials{}
+}

@@ -1,0 +1,166 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/centrifugal/centrifuge"
+)
+
+const (
+	// authenticateTimeout bounds Config.Authenticate.
+	authenticateTimeout = 5 * time.Second
+	// subscribesAtOnce is how many subscriptions of one connection are set up in parallel.
+	subscribesAtOnce = 4
+	// publishesWaiting is how many publishes and history calls of one connection may wait for the first
+	// of them; more are refused with error 111.
+	publishesWaiting = 64
+)
+
+// connecting answers a connect frame: with the credentials that the door established, else with those of
+// the frame's token.
+func (h *Hub) connecting(ctx context.Context, event centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
+	conn := connectionOf(ctx)
+	reply := centrifuge.ConnectReply{
+		// Replies do not pass through the queue of pushes: one that recovers a whole history may be
+		// larger than the queue and would cut the connection at each attempt.
+		ReplyWithoutQueue: true,
+	}
+	credentials := conn.door
+	if credentials == nil {
+		fromToken, err := h.authenticate(ctx, event.Token)
+		if err != nil {
+			return reply, connectError(err)
+		}
+		credentials = &fromToken
+		reply.ClientSideRefresh = true
+	}
+	conn.current.Store(credentials)
+	reply.Credentials = &centrifuge.Credentials{UserID: credentials.User, ExpireAt: expireAt(*credentials)}
+	return reply, nil
+}
+
+func (h *Hub) authenticate(ctx context.Context, token string) (Credentials, error) {
+	if token == "" || h.config.Authenticate == nil {
+		return Credentials{}, ErrUnauthenticated
+	}
+	ctx, cancel := context.WithTimeout(ctx, authenticateTimeout)
+	defer cancel()
+	credentials, err := h.config.Authenticate(ctx, token)
+	if err == nil && !credentials.ExpiresAt.IsZero() && !credentials.ExpiresAt.After(time.Now()) {
+		err = ErrTokenExpired
+	}
+	return credentials, err
+}
+
+// connectError is a terminal disconnect for bad tokens, else an error after which the client tries again.
+func connectError(err error) error {
+	if errors.Is(err, ErrUnauthenticated) {
+		return centrifuge.DisconnectInvalidToken
+	}
+	return protocolError(err)
+}
+
+// expireAt is in the protocol's whole seconds, rounded up; 0 is never.
+func expireAt(credentials Credentials) int64 {
+	if credentials.ExpiresAt.IsZero() {
+		return 0
+	}
+	return credentials.ExpiresAt.Add(time.Second - time.Nanosecond).Unix()
+}
+
+// connected sets the handlers of a client that has authenticated.
+func (h *Hub) connected(client *centrifuge.Client) {
+	conn := connectionOf(client.Context())
+	if h.revoked.hit(conn.credentials(), conn.since) {
+		client.Disconnect(centrifuge.DisconnectForceNoReconnect)
+		return
+	}
+	client.OnSubscribe(func(event centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
+		if !conn.subscribes.do(subscribesAtOnce, h.config.ChannelLimit, h.spawn, func() { h.subscribe(client, event, answer) }) {
+			answer(centrifuge.SubscribeReply{}, centrifuge.ErrorTooManyRequests)
+		}
+	})
+	client.OnUnsubscribe(func(event centrifuge.UnsubscribeEvent) { h.views.leave(event.Channel, client.ID()) })
+	client.OnPublish(func(event centrifuge.PublishEvent, answer centrifuge.PublishCallback) {
+		if !conn.publishes.do(1, publishesWaiting, h.spawn, func() { answer(h.clientPublish(client, event)) }) {
+			answer(centrifuge.PublishReply{}, centrifuge.ErrorTooManyRequests)
+		}
+	})
+	client.OnHistory(func(event centrifuge.HistoryEvent, answer centrifuge.HistoryCallback) {
+		if !conn.publishes.do(1, publishesWaiting, h.spawn, func() { answer(h.clientHistory(client, event)) }) {
+			answer(centrifuge.HistoryReply{}, centrifuge.ErrorTooManyRequests)
+		}
+	})
+	if conn.door == nil {
+		client.OnRefresh(func(event centrifuge.RefreshEvent, answer centrifuge.RefreshCallback) {
+			if !conn.publishes.do(1, publishesWaiting, h.spawn, func() { answer(h.refresh(client, event.Token)) }) {
+				answer(centrifuge.RefreshReply{}, centrifuge.ErrorTooManyRequests)
+			}
+		})
+	}
+}
+
+// spawn runs f in a goroutine that Stop waits for.
+func (h *Hub) spawn(f func()) bool { return h.Go(func(context.Context) { f() }) }
+
+func (h *Hub) subscribe(client *centrifuge.Client, event centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
+	credentials := connectionOf(client.Context()).credentials()
+	if err := h.Allow(credentials, ActionSubscribe, event.Channel); err != nil {
+		answer(centrifuge.SubscribeReply{}, protocolError(err))
+		return
+	}
+	settings := h.namespaces.of(event.Channel)
+	if settings.Source != nil {
+		h.subscribeView(client, settings.Source, event.Channel, answer)
+		return
+	}
+	answer(centrifuge.SubscribeReply{Options: centrifuge.SubscribeOptions{
+		EnableRecovery:    settings.keepsHistory(),
+		EnablePositioning: settings.keepsHistory(),
+	}}, nil)
+}
+
+func (h *Hub) clientPublish(client *centrifuge.Client, event centrifuge.PublishEvent) (centrifuge.PublishReply, error) {
+	credentials := connectionOf(client.Context()).credentials()
+	if err := h.Allow(credentials, ActionPublish, event.Channel); err != nil {
+		return centrifuge.PublishReply{}, protocolError(err)
+	}
+	// The publish outlives the connection: it may be committed already when the client goes.
+	position, err := h.Publish(context.WithoutCancel(client.Context()), event.Channel, event.Data, PublishOptions{})
+	if err != nil {
+		return centrifuge.PublishReply{}, h.clientError(err, event.Channel)
+	}
+	return centrifuge.PublishReply{
+		Result: &centrifuge.PublishResult{StreamPosition: centrifuge.StreamPosition(position)},
+	}, nil
+}
+
+func (h *Hub) clientHistory(client *centrifuge.Client, event centrifuge.HistoryEvent) (centrifuge.HistoryReply, error) {
+	credentials := connectionOf(client.Context()).credentials()
+	if err := h.Allow(credentials, ActionSubscribe, event.Channel); err != nil {
+		return centrifuge.HistoryReply{}, protocolError(err)
+	}
+	if err := h.readable(event.Channel); err != nil {
+		return centrifuge.HistoryReply{}, protocolError(err)
+	}
+	result, err := h.node.History(event.Channel, centrifuge.WithHistoryFilter(event.Filter))
+	if err != nil {
+		return centrifuge.HistoryReply{}, h.clientError(err, event.Channel)
+	}
+	return centrifuge.HistoryReply{Result: &result}, nil
+}
+
+// clientError turns an error into the client's, and logs it if it is this server's doing.
+func (h *Hub) clientError(err error, channel string) error {
+	var already *centrifuge.Error
+	if errors.As(err, &already) {
+		return already
+	}
+	answer := protocolError(err)
+	if answer == centrifuge.ErrorInternal {
+		h.log.Warn("realtime: client command failed", "channel", channel, "err", err)
+	}
+	return answer
+}

@@ -1,0 +1,174 @@
+package realtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/centrifugal/centrifuge"
+
+	"github.com/millrace-dev/millrace/internal/service"
+)
+
+// Hub is one instance's realtime node: it publishes, reads history, and serves the connections of this
+// instance. It is a service.Service; all other methods may be called from any goroutine.
+type Hub struct {
+	service.Base
+
+	config     Config
+	log        *slog.Logger
+	namespaces namespaces
+	node       *centrifuge.Node
+	views      views
+	revoked    revocations
+}
+
+// brokerFactory makes the broker of a node.
+type brokerFactory func(*Hub) (centrifuge.Broker, error)
+
+// NewInMemory makes a hub whose channels live in this process alone: for tests and programs without a
+// database. Of Config, Pool, URL, Listener and NodeID are not used.
+func NewInMemory(config Config) (*Hub, error) {
+	return newHub(config, func(h *Hub) (centrifuge.Broker, error) {
+		return centrifuge.NewMemoryBroker(h.node, centrifuge.MemoryBrokerConfig{})
+	})
+}
+
+func newHub(config Config, broker brokerFactory) (*Hub, error) {
+	all, err := newNamespaces(config.Namespaces)
+	if err := errors.Join(err, config.validate()); err != nil {
+		return nil, fmt.Errorf("configure realtime: %w", err)
+	}
+	config = config.withDefaults()
+	h := &Hub{config: config, log: config.Logger, namespaces: all}
+	if h.node, err = newNode(h); err != nil {
+		return nil, fmt.Errorf("make realtime node: %w", err)
+	}
+	made, err := broker(h)
+	if err != nil {
+		return nil, fmt.Errorf("make realtime broker: %w", err)
+	}
+	h.node.SetBroker(made)
+	return h, nil
+}
+
+// Start makes the hub ready for publishing and for connections.
+func (h *Hub) Start(ctx context.Context) error {
+	if _, err := h.Begin(ctx); err != nil {
+		return fmt.Errorf("start realtime: %w", err)
+	}
+	if err := h.node.Run(); err != nil {
+		return errors.Join(fmt.Errorf("start realtime node: %w", err), h.Stop(ctx))
+	}
+	return nil
+}
+
+// Stop disconnects every connection with code 3001, which tells clients to reconnect, and waits until nothing
+// of the hub runs any more or ctx ends.
+func (h *Hub) Stop(ctx context.Context) error {
+	err := h.node.Shutdown(ctx)
+	return errors.Join(err, h.Base.Stop(ctx))
+}
+
+// Publish sends data to a channel and returns once that is committed, with the position that it got (zero for
+// ephemeral channels). The errors are ErrChannelName, ErrReadOnly, ErrTooLarge, ErrNotJSON, ErrBusy,
+// ErrOutcomeUnknown and ErrNotRunning.
+func (h *Hub) Publish(ctx context.Context, channel string, data []byte, opts PublishOptions) (Position, error) {
+	if err := h.publishable(channel, data); err != nil {
+		return Position{}, fmt.Errorf("publish to %q: %w", channel, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return Position{}, fmt.Errorf("publish to %q: %w", channel, err)
+	}
+	settings := h.namespaces.of(channel)
+	options := []centrifuge.PublishOption{centrifuge.WithIdempotencyKey(opts.IdempotencyKey)}
+	if settings.keepsHistory() {
+		options = append(options, centrifuge.WithHistory(settings.HistorySize, settings.HistoryTTL))
+	}
+	result, err := h.node.Publish(channel, data, options...)
+	if err != nil {
+		return Position{}, fmt.Errorf("publish to %q: %w", channel, err)
+	}
+	return Position(result.StreamPosition), nil
+}
+
+// publishable says why data cannot be published to a channel by anybody.
+func (h *Hub) publishable(channel string, data []byte) error {
+	if !h.Running() {
+		return ErrNotRunning
+	}
+	if err := ValidateChannel(channel); err != nil {
+		return err
+	}
+	settings := h.namespaces.of(channel)
+	switch {
+	case settings.Source != nil:
+		return ErrReadOnly
+	case len(data) > settings.maxSize():
+		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(data), settings.maxSize())
+	case !settings.Binary && !json.Valid(data):
+		return ErrNotJSON
+	}
+	return nil
+}
+
+// History reads a channel's history. The errors are ErrChannelName, ErrNoHistory, ErrUnrecoverable (when
+// Since is of another epoch) and ErrNotRunning.
+func (h *Hub) History(ctx context.Context, channel string, query HistoryQuery) (HistoryPage, error) {
+	if err := h.readable(channel); err != nil {
+		return HistoryPage{}, fmt.Errorf("history of %q: %w", channel, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return HistoryPage{}, fmt.Errorf("history of %q: %w", channel, err)
+	}
+	filter := centrifuge.HistoryFilter{Limit: query.Limit, Reverse: query.Reverse}
+	if query.Since != nil {
+		filter.Since = (*centrifuge.StreamPosition)(query.Since)
+	}
+	result, err := h.node.History(channel, centrifuge.WithHistoryFilter(filter))
+	if errors.Is(err, centrifuge.ErrorUnrecoverablePosition) {
+		err = ErrUnrecoverable
+	}
+	if err != nil {
+		return HistoryPage{}, fmt.Errorf("history of %q: %w", channel, err)
+	}
+	return historyPage(result), nil
+}
+
+func (h *Hub) readable(channel string) error {
+	if !h.Running() {
+		return ErrNotRunning
+	}
+	if err := ValidateChannel(channel); err != nil {
+		return err
+	}
+	if !h.namespaces.of(channel).keepsHistory() {
+		return ErrNoHistory
+	}
+	return nil
+}
+
+// Deliver sends data, which must be JSON, to this instance's subscribers of a view channel. It does not block.
+func (h *Hub) Deliver(channel string, data []byte) { h.views.deliver(channel, data) }
+
+// Allow says whether credentials grant an action on a channel; the error is ErrChannelName or ErrDenied.
+func (h *Hub) Allow(credentials Credentials, action Action, channel string) error {
+	if err := ValidateChannel(channel); err != nil {
+		return err
+	}
+	personal := action == ActionSubscribe && credentials.User != "" &&
+		h.namespaces.of(channel).Personal && channel == h.namespaces.of(channel).Name+":"+credentials.User
+	if personal || (credentials.May != nil && credentials.May(action, channel)) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s %q", ErrDenied, action, channel)
+}
+
+// MaxFrame is the most bytes that one inbound frame of the official protocol needs: the largest publication
+// and its envelope.
+func (h *Hub) MaxFrame() int {
+	const envelope = 4 << 10
+	return h.namespaces.largest() + envelope
+}

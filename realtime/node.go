@@ -1,0 +1,49 @@
+package realtime
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/centrifugal/centrifuge"
+)
+
+// newNode makes the centrifuge node behind a hub. This file, the handlers, the session and the stream are
+// where centrifuge enters; nothing of it leaves the package.
+func newNode(h *Hub) (*centrifuge.Node, error) {
+	node, err := centrifuge.New(centrifuge.Config{
+		Name:                  h.config.NodeID,
+		LogLevel:              centrifuge.LogLevelWarn,
+		LogHandler:            h.logNode,
+		ClientStaleCloseDelay: h.config.ConnectTimeout,
+		// A token that ran out leaves this much time for its refresh to arrive.
+		ClientExpiredCloseDelay: 5 * time.Second,
+		ClientQueueMaxSize:      h.config.QueueSize,
+		ClientChannelLimit:      h.config.ChannelLimit,
+		ChannelMaxLength:        MaxChannelBytes,
+		Metrics: centrifuge.MetricsConfig{
+			MetricsNamespace:   "millrace_realtime",
+			RegistererGatherer: h.config.Registry,
+		},
+	})
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller says what was being done
+	}
+	node.OnConnecting(h.connecting)
+	node.OnConnect(h.connected)
+	return node, nil
+}
+
+// logNode passes on the messages of the node's warnings and errors. Fields that could hold what users sent are
+// left out.
+func (h *Hub) logNode(entry centrifuge.LogEntry) {
+	level := slog.LevelWarn
+	if entry.Level == centrifuge.LogLevelError {
+		level = slog.LevelError
+	}
+	attrs := []slog.Attr{slog.Any("err", entry.Error)}
+	if channel, found := entry.Fields["channel"].(string); found {
+		attrs = append(attrs, slog.String("channel", channel))
+	}
+	h.log.LogAttrs(context.Background(), level, "realtime: "+entry.Message, attrs...)
+}

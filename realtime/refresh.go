@@ -1,0 +1,25 @@
+package realtime
+
+import (
+	"github.com/centrifugal/centrifuge"
+)
+
+// refresh takes a new token of a client whose old one runs out. Subscriptions that the new one does not grant
+// end the connection, so that the client comes back with what it may have.
+func (h *Hub) refresh(client *centrifuge.Client, token string) (centrifuge.RefreshReply, error) {
+	conn := connectionOf(client.Context())
+	credentials, err := h.authenticate(client.Context(), token)
+	if err != nil {
+		return centrifuge.RefreshReply{}, connectError(err)
+	}
+	if credentials.User != client.UserID() {
+		return centrifuge.RefreshReply{}, centrifuge.DisconnectInvalidToken
+	}
+	conn.current.Store(&credentials)
+	for _, channel := range client.Channels() {
+		if h.Allow(credentials, ActionSubscribe, channel) != nil {
+			return centrifuge.RefreshReply{}, centrifuge.DisconnectForceReconnect
+		}
+	}
+	return centrifuge.RefreshReply{ExpireAt: expireAt(credentials)}, nil
+}

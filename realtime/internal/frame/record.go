@@ -1,0 +1,34 @@
+package frame
+
+// Kind says what a record is.
+type Kind byte
+
+// The kinds of records.
+const (
+	Stored    Kind = 's' // a publication with an offset, also in the message table
+	Ephemeral Kind = 'e' // a publication that is nowhere else
+	Join      Kind = 'j' // Meta is who joined
+	Leave     Kind = 'l' // Meta is who left
+	// Ack answers a hand-over that published nothing: Offset and Epoch are those
+	// of the first publish with its idempotency key.
+	Ack Kind = 'a'
+)
+
+// Record is one message on its way to the readers.
+type Record struct {
+	Kind    Kind
+	Channel string
+	Offset  uint64
+	Epoch   string
+	// Origin names the hand-over that waits for this publication, empty when none does.
+	Origin string
+	// Meta is JSON or empty.
+	Meta string
+	Data []byte
+	// Announced is set by the reader when a stored publication's data and meta
+	// did not travel.
+	Announced bool
+}
+
+// MaxPayload is the most bytes that a payload has. Postgres refuses 8,000.
+const MaxPayload = 7900

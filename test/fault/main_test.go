@@ -1,0 +1,29 @@
+package fault_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/millrace-dev/millrace/internal/testdb"
+)
+
+// program is the path of the binary under test.
+var program string //nolint:gochecknoglobals // TestMain can hand nothing to the tests
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "millrace-fault-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	program = filepath.Join(dir, "millrace")
+	build := exec.Command("go", "build", "-race", "-o", program, "github.com/millrace-dev/millrace/cmd/millrace")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	testdb.Main(m)
+}

@@ -100,59 +100,54 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // call describes one request.
 type call struct {
-	method  string
-	path    string // escaped, from "/v1/…"
-	query   url.Values
-	header  http.Header
-	body    []byte        // sent again on every attempt
-	repeat  bool          // may be sent again after a failure whose effect is unknown
-	extra   time.Duration // added to the timeout: how long the server was asked to hold the answer
-	success []int         // statuses besides 2xx that carry the answer
+	method string
+	path   string // escaped, from "/v1/…"
+	query  url.Values
+	header http.Header
+	body   []byte        // sent again on every attempt
+	repeat bool          // may be sent again after a failure whose effect is unknown
+	extra  time.Duration // added to the timeout: how long the server was asked to hold the answer
 }
 
 func (c call) op() string { return c.method + " " + c.path }
 
 // do sends the call, again where that is safe, and decodes the answer into out (unless nil).
-// It returns the answer's headers.
-func (c *Client) do(ctx context.Context, req call, out any) (http.Header, error) {
+// It returns the answer's status.
+func (c *Client) do(ctx context.Context, req call, out any) (int, error) {
 	for attempt := 1; ; attempt++ {
-		header, err := c.once(ctx, req, out)
+		status, err := c.once(ctx, req, out)
 		if err == nil || ctx.Err() != nil || attempt >= c.attempts || !retryable(err, req.repeat) {
-			return header, err
+			return status, err
 		}
 		if err := c.backoff.sleep(ctx, attempt, retryAfter(err)); err != nil {
-			return nil, err
+			return 0, err
 		}
 	}
 }
 
 // once sends the call a single time within its timeout.
-func (c *Client) once(ctx context.Context, req call, out any) (http.Header, error) {
+func (c *Client) once(ctx context.Context, req call, out any) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout+req.extra)
 	defer cancel()
 	resp, err := c.open(ctx, req)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	defer drain(resp.Body)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return nil, &transportError{op: req.op(), base: c.base, err: err}
+		return 0, &transportError{op: req.op(), base: c.base, err: err}
 	}
 	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("%s: the answer is larger than %d MiB", req.op(), maxAnswer>>20)
+		return 0, fmt.Errorf("%s: the answer is larger than %d MiB", req.op(), maxAnswer>>20)
 	}
 	if out == nil {
-		return resp.Header, nil
-	}
-	if raw, ok := out.(*[]byte); ok {
-		*raw = body
-		return resp.Header, nil
+		return resp.StatusCode, nil
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return nil, fmt.Errorf("%s: the answer is not the JSON of this API (is %s a millrace server of this version?): %w", req.op(), c.base, err)
+		return 0, fmt.Errorf("%s: the answer is not the JSON of this API (is %s a millrace server of this version?): %w", req.op(), c.base, err)
 	}
-	return resp.Header, nil
+	return resp.StatusCode, nil
 }
 
 // open sends the request and returns the response with its body open, or the problem in it.
@@ -184,11 +179,6 @@ func (c *Client) open(ctx context.Context, req call) (*http.Response, error) {
 	}
 	if resp.StatusCode/100 == 2 {
 		return resp, nil
-	}
-	for _, status := range req.success {
-		if resp.StatusCode == status {
-			return resp, nil
-		}
 	}
 	defer drain(resp.Body)
 	return nil, readProblem(req, resp)

@@ -181,6 +181,29 @@ func TestWaitAsksUntilFinished(t *testing.T) {
 	require.Equal(t, "/v1/jobs/7?wait=30s", s.requests()[0].uri)
 }
 
+func TestResultWaitsForTheOutput(t *testing.T) {
+	t.Parallel()
+	s, client := newScript(t, answer(202, map[string]any{"id": "7", "state": "running"}), answer(200, map[string]int{"a": 1}))
+	output, err := client.Result(t.Context(), 7)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"a":1}`, string(output))
+	require.Equal(t, "/v1/jobs/7/result?wait=30s", s.requests()[0].uri)
+}
+
+func TestResultOfAFailedJob(t *testing.T) {
+	t.Parallel()
+	failed := map[string]any{"id": "7", "function": "f", "state": "failed", "error": map[string]any{"code": "timeout", "message": "took 60s"}}
+	_, client := newScript(t, refuse(Problem{Title: "State", Status: 409, Code: "job_state"}), answer(200, failed))
+	_, err := client.Result(t.Context(), 7)
+	var job *JobError
+	require.ErrorAs(t, err, &job)
+	require.Equal(t, StateFailed, job.Job.State)
+	var failure *Failure
+	require.ErrorAs(t, err, &failure)
+	require.Equal(t, "timeout", failure.Code)
+	require.Equal(t, "job 7 of f failed: timeout: took 60s", err.Error())
+}
+
 func TestCancelledContextEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	_, client := newScript(t, hang(typeJSON, `{`))

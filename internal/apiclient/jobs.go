@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -98,6 +99,58 @@ func (c *Client) Wait(ctx context.Context, id int64) (Job, error) {
 		}
 		last = job
 	}
+}
+
+// Result waits until the job has finished and returns its output alone, without the input that Wait would carry
+// along. A job that failed or was cancelled is a *JobError.
+func (c *Client) Result(ctx context.Context, id int64) (json.RawMessage, error) {
+	for {
+		var output json.RawMessage
+		status, err := c.do(ctx, call{
+			method: http.MethodGet,
+			path:   jobPath(id) + "/result",
+			query:  url.Values{"wait": {waitSlice.String()}},
+			repeat: true,
+			extra:  waitSlice,
+		}, &output)
+		switch {
+		case HasStatus(err, http.StatusConflict):
+			return nil, c.jobError(ctx, id)
+		case err != nil:
+			return nil, err
+		case status == http.StatusOK:
+			return output, nil
+		}
+	}
+}
+
+// jobError reads why a job has no result.
+func (c *Client) jobError(ctx context.Context, id int64) error {
+	job, err := c.Job(ctx, id)
+	if err != nil {
+		return err
+	}
+	return &JobError{Job: job}
+}
+
+// JobError is a job that finished without a result. It unwraps to the job's *Failure.
+type JobError struct{ Job Job }
+
+// Error says the state and, when there is one, the failure.
+func (e *JobError) Error() string {
+	text := fmt.Sprintf("job %d of %s %s", e.Job.ID, e.Job.Function, e.Job.State)
+	if e.Job.Error != nil {
+		text += ": " + e.Job.Error.Error()
+	}
+	return text
+}
+
+// Unwrap returns the failure, nil for a job that was cancelled before it failed.
+func (e *JobError) Unwrap() error {
+	if e.Job.Error == nil {
+		return nil
+	}
+	return e.Job.Error
 }
 
 // ListQuery filters jobs; zero fields do not.

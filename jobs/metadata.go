@@ -5,5 +5,6 @@ const (
 	metaOutput    = "output"              // the result, River's own convention
 	metaVersion   = "v"                   // version of the function that ran last
 	metaTimeout   = "timeout_ms"          // Options.Timeout, when the submission set one
+	metaProgress  = "progress"            // the last Progress that was reported
 	metaCancelled = "cancel_attempted_at" // somebody asked for the running job's end; River's own key
 )

@@ -1,0 +1,191 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/millrace-dev/millrace/internal/service"
+)
+
+const (
+	// submitBatch and submitBytes bound one transaction of grouped submissions.
+	submitBatch = 500
+	submitBytes = 8 << 20
+
+	// submitLanes is how many of them may be in flight: while one waits for the disk, the next one gathers and
+	// is sent. More lanes make smaller groups.
+	submitLanes = 2
+)
+
+// submitter groups concurrent submissions. Whatever arrived during the last commits goes in one transaction,
+// and there is no timer: an idle server commits the first submission at once.
+//
+//	waiting ---lane takes it---> taken ---commit---> answered
+//	   \-----caller's ctx ends-----> abandoned, never inserted
+type submitter struct {
+	service.Base
+
+	inserter *inserter
+	queue    chan *submitting
+	stopped  chan struct{} // closed when no lane is left
+	lanes    atomic.Int32
+}
+
+type submitting struct {
+	row   *row
+	taken atomic.Bool // by a lane, or by the caller who gives up
+	done  chan struct{}
+}
+
+func newSubmitter(ins *inserter) *submitter {
+	return &submitter{
+		inserter: ins,
+		queue:    make(chan *submitting, submitBatch), // when it is full, submissions wait for the database
+		stopped:  make(chan struct{}),
+	}
+}
+
+// Start opens the lanes.
+func (s *submitter) Start(ctx context.Context) error {
+	if _, err := s.Begin(ctx); err != nil {
+		return err //nolint:wrapcheck // the service group names the part
+	}
+
+	s.lanes.Store(submitLanes)
+
+	for range submitLanes {
+		s.Go(s.lane)
+	}
+
+	s.Go(s.expireKeys)
+
+	return nil
+}
+
+// submit returns when the row is committed or refused.
+func (s *submitter) submit(ctx context.Context, r *row) error {
+	if !s.Running() {
+		return ErrStopped
+	}
+
+	item := &submitting{row: r, done: make(chan struct{})}
+
+	select {
+	case s.queue <- item:
+	case <-s.stopped:
+		return ErrStopped
+	case <-ctx.Done():
+		return fmt.Errorf("submit: %w", ctx.Err())
+	}
+
+	select {
+	case <-item.done:
+		return r.err
+	case <-s.stopped:
+	case <-ctx.Done():
+	}
+
+	if item.taken.CompareAndSwap(false, true) {
+		if ctx.Err() != nil {
+			return fmt.Errorf("submit: %w", ctx.Err())
+		}
+
+		return ErrStopped
+	}
+
+	// A lane has it: its transaction ends soon, and its outcome is worth more than the caller's hurry.
+	<-item.done
+
+	return r.err
+}
+
+func (s *submitter) lane(ctx context.Context) {
+	defer func() {
+		if s.lanes.Add(-1) == 0 {
+			close(s.stopped)
+		}
+	}()
+
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case first := <-s.queue:
+			s.flush(ctx, s.gather(first))
+		}
+	}
+}
+
+// gather takes what waits, as much as one transaction shall carry.
+func (s *submitter) gather(first *submitting) []*submitting {
+	var batch []*submitting
+
+	for item, bytes := first, 0; ; {
+		if item.taken.CompareAndSwap(false, true) {
+			batch = append(batch, item)
+			bytes += item.row.size()
+		}
+
+		if len(batch) >= submitBatch || bytes >= submitBytes {
+			return batch
+		}
+
+		select {
+		case item = <-s.queue:
+		default:
+			return batch
+		}
+	}
+}
+
+// flush inserts a batch. What was taken is inserted although the service stops.
+func (s *submitter) flush(ctx context.Context, batch []*submitting) {
+	if len(batch) == 0 {
+		return
+	}
+
+	rows := make([]*row, len(batch))
+	for i, item := range batch {
+		rows[i] = item.row
+	}
+
+	s.inserter.insert(context.WithoutCancel(ctx), rows)
+
+	for _, item := range batch {
+		close(item.done)
+	}
+}
+
+// Submit inserts a job and returns it when it is committed. Calls that run at the same time share a transaction.
+// When ctx ends before the submission's transaction began, nothing is inserted and ctx's error is returned; after
+// that point Submit returns that transaction's outcome, at most 20 s later. Only when that is ErrUnavailable is
+// it unknown whether the job exists.
+//
+// Errors: *ValidationError, ErrUnknownFunction, ErrIdempotencyMismatch, ErrUnavailable, ErrStopped, ctx's.
+func (s *Service) Submit(ctx context.Context, sub Submission) (Job, error) {
+	r, err := s.accept(ctx, &sub)
+	if err != nil {
+		return Job{}, err
+	}
+
+	if err := s.submitter.submit(ctx, r); err != nil {
+		return Job{}, err
+	}
+
+	return r.job, nil
+}
+
+// accept checks a submission and looks its function up.
+func (s *Service) accept(ctx context.Context, sub *Submission) (*row, error) {
+	if err := s.checker.check(sub); err != nil {
+		return nil, err
+	}
+
+	settings, err := s.cfg.Executor.Resolve(ctx, sub.Function)
+	if err != nil {
+		return nil, fmt.Errorf("function %s: %w", sub.Function, err)
+	}
+
+	return newRow(sub, settings), nil
+}

@@ -1,0 +1,251 @@
+package runtimes
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace-dev/millrace/jobs"
+)
+
+// Limits of a function's configuration.
+const (
+	MinTimeout = time.Millisecond
+	MaxTimeout = 24 * time.Hour
+	MaxRetries = 99      // with the first one that makes 100 attempts
+	MinMemory  = 4 << 20 // bytes; less does not even hold the language's own objects and a small program
+)
+
+// Config is what a function's `export const config = {…}` asks for. Zero fields mean the platform's defaults.
+type Config struct {
+	Queue       string       `json:"queue,omitempty"`
+	Priority    int          `json:"priority,omitempty"`     // 1 (first) to 4 (last)
+	MaxAttempts int          `json:"max_attempts,omitempty"` // 1 to 100
+	Timeout     Milliseconds `json:"timeout_ms,omitempty"`   // of one attempt
+	Backoff     Backoff      `json:"backoff,omitzero"`
+	Memory      int64        `json:"memory,omitempty"` // bytes
+}
+
+// Backoff is the wait between attempts, see jobs.Backoff.
+type Backoff struct {
+	First  Milliseconds `json:"first_ms,omitempty"`
+	Max    Milliseconds `json:"max_ms,omitempty"`
+	Factor float64      `json:"factor,omitempty"`
+}
+
+// Milliseconds is a duration that is stored as a whole number of milliseconds.
+type Milliseconds int64
+
+// Duration is m as a time.Duration.
+func (m Milliseconds) Duration() time.Duration { return time.Duration(m) * time.Millisecond }
+
+// Settings is the part of the configuration that the job service acts on.
+func (c Config) Settings(version string) jobs.Settings {
+	return jobs.Settings{
+		Version:     version,
+		Queue:       c.Queue,
+		Priority:    c.Priority,
+		MaxAttempts: c.MaxAttempts,
+		Timeout:     c.Timeout.Duration(),
+		Backoff: jobs.Backoff{
+			First:  c.Backoff.First.Duration(),
+			Max:    c.Backoff.Max.Duration(),
+			Factor: c.Backoff.Factor,
+		},
+	}
+}
+
+// ParseConfig reads a configuration from JSON, as a function exports it:
+//
+//	queue        name of the queue: letters, digits, '_' and '-', at most 64
+//	priority     1 (first) to 4 (last)
+//	retries      attempts after the first one, 0 to 99; or, instead,
+//	maxAttempts  attempts in all, 1 to 100
+//	timeout      of one attempt, as "30s", "5m" or a number of milliseconds
+//	backoff      wait after the first failed attempt, as "1s"; or {first, max, factor}
+//	memory       limit of one call, as "64MB", "128MiB" or a number of bytes, at most maxMemory
+//
+// It returns every mistake that it finds. Unknown keys are mistakes: a misspelt option must not be ignored.
+func ParseConfig(raw []byte, maxMemory int64) (Config, []string) {
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
+		return Config{}, []string{"config must be an object"}
+	}
+
+	p := parser{}
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		p.key(key, fields[key], maxMemory)
+	}
+
+	if _, both := fields["retries"]; both {
+		if _, both := fields["maxAttempts"]; both {
+			p.mistake("config.retries and config.maxAttempts say the same thing: keep one")
+		}
+	}
+
+	return p.config, p.mistakes
+}
+
+type parser struct {
+	config   Config
+	mistakes []string
+}
+
+func (p *parser) mistake(format string, args ...any) {
+	p.mistakes = append(p.mistakes, fmt.Sprintf(format, args...))
+}
+
+func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
+	switch key {
+	case "queue":
+		p.queue(raw)
+	case "priority":
+		p.config.Priority = p.integer("config.priority", raw, 1, 4)
+	case "retries":
+		p.config.MaxAttempts = 1 + p.integer("config.retries", raw, 0, MaxRetries)
+	case "maxAttempts":
+		p.config.MaxAttempts = p.integer("config.maxAttempts", raw, 1, 1+MaxRetries)
+	case "timeout":
+		p.config.Timeout = p.duration("config.timeout", raw, MinTimeout, MaxTimeout)
+	case "backoff":
+		p.backoff(raw)
+	case "memory":
+		p.memory(raw, maxMemory)
+	default:
+		p.mistake("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory", key)
+	}
+}
+
+var queueName = regexp.MustCompile(`\A[A-Za-z0-9_-]{1,64}\z`)
+
+func (p *parser) queue(raw json.RawMessage) {
+	if err := json.Unmarshal(raw, &p.config.Queue); err != nil || !queueName.MatchString(p.config.Queue) {
+		p.mistake("config.queue must be a name of letters, digits, '_' and '-', at most 64, not %s", raw)
+	}
+}
+
+func (p *parser) integer(what string, raw json.RawMessage, least, most int) int {
+	var n *float64
+	if err := json.Unmarshal(raw, &n); err != nil || n == nil || *n != math.Trunc(*n) ||
+		*n < float64(least) || *n > float64(most) {
+		p.mistake("%s must be a whole number from %d to %d, not %s", what, least, most, raw)
+		return 0
+	}
+
+	return int(*n)
+}
+
+func (p *parser) duration(what string, raw json.RawMessage, least, most time.Duration) Milliseconds {
+	d, err := ParseDuration(raw)
+	if err != nil || d < least || d > most {
+		p.mistake(`%s must be a time from %s to %s, as "30s" or a number of milliseconds, not %s`, what, least, most, raw)
+		return 0
+	}
+
+	return Milliseconds(d.Milliseconds())
+}
+
+func (p *parser) backoff(raw json.RawMessage) {
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
+		p.config.Backoff.First = p.duration("config.backoff", raw, MinTimeout, MaxTimeout)
+		return
+	}
+
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		value := fields[key]
+		switch key {
+		case "first":
+			p.config.Backoff.First = p.duration("config.backoff.first", value, MinTimeout, MaxTimeout)
+		case "max":
+			p.config.Backoff.Max = p.duration("config.backoff.max", value, MinTimeout, MaxTimeout)
+		case "factor":
+			if err := json.Unmarshal(value, &p.config.Backoff.Factor); err != nil ||
+				p.config.Backoff.Factor < 1 || p.config.Backoff.Factor > 100 {
+				p.mistake("config.backoff.factor must be a number from 1 to 100, not %s", value)
+			}
+		default:
+			p.mistake("config.backoff.%s is no option; there are first, max, factor", key)
+		}
+	}
+}
+
+func (p *parser) memory(raw json.RawMessage, most int64) {
+	n, err := parseBytes(raw)
+	if err != nil || n < MinMemory || n > most {
+		p.mistake(`config.memory must be from %d to %d bytes, as "64MB" or a number, not %s`, int64(MinMemory), most, raw)
+		return
+	}
+
+	p.config.Memory = n
+}
+
+// ParseDuration reads a duration from JSON: a string as time.ParseDuration takes it, with d for days, or a
+// number of milliseconds.
+func ParseDuration(raw []byte) (time.Duration, error) {
+	var ms *float64
+	if err := json.Unmarshal(raw, &ms); err == nil && ms != nil {
+		if math.Abs(*ms) > float64(math.MaxInt64/int64(time.Millisecond)) {
+			return 0, fmt.Errorf("%s milliseconds is out of range", raw)
+		}
+
+		return time.Duration(*ms * float64(time.Millisecond)), nil
+	}
+
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return 0, fmt.Errorf("%s is no duration", raw)
+	}
+
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseFloat(days, 64); err == nil && math.Abs(n) < 100_000 {
+			return time.Duration(n * float64(24*time.Hour)), nil
+		}
+	}
+
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no duration", text)
+	}
+
+	return d, nil
+}
+
+var bytesText = regexp.MustCompile(`\A([0-9]+(?:\.[0-9]+)?) ?(B|KB|KiB|MB|MiB|GB|GiB)\z`)
+
+func parseBytes(raw []byte) (int64, error) {
+	var n *float64
+	if err := json.Unmarshal(raw, &n); err == nil && n != nil {
+		if *n != math.Trunc(*n) || math.Abs(*n) > 1<<50 {
+			return 0, fmt.Errorf("%s is no number of bytes", raw)
+		}
+
+		return int64(*n), nil
+	}
+
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return 0, fmt.Errorf("%s is no number of bytes", raw)
+	}
+
+	parts := bytesText.FindStringSubmatch(text)
+	if parts == nil {
+		return 0, fmt.Errorf("%q is no number of bytes", text)
+	}
+
+	units := map[string]float64{
+		"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
+	}
+	value, err := strconv.ParseFloat(parts[1], 64)
+	if err != nil || value > 1e6 {
+		return 0, fmt.Errorf("%q is no number of bytes", text)
+	}
+
+	return int64(value * units[parts[2]]), nil
+}

@@ -1,0 +1,163 @@
+package js
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+var errArguments = errors.New("the host was called with wrong arguments")
+
+// answer is what the prelude's host(kind, …) reaches. Only a function that tampers with the prelude can get the
+// arguments wrong; it gets an exception.
+func (c *call) answer(args []any) (any, error) {
+	if err := c.ctx.Err(); err != nil {
+		return nil, err // the attempt is over: nothing that it does may be seen any more
+	}
+
+	kind, ok := argument[string](args, 0)
+	if !ok {
+		return nil, errArguments
+	}
+
+	switch kind {
+	case "now":
+		return float64(c.host.Now().UnixMilli()), nil
+	case "random":
+		return c.host.Random(), nil
+	case "uuid":
+		return c.host.UUID(), nil
+	case "bytes":
+		return c.bytes(args)
+	case "log", "progress":
+		return nil, c.report(kind, args)
+	case "op", "timer", "untimer":
+		return nil, c.begin(kind, args)
+	}
+
+	return nil, c.conclude(kind, args)
+}
+
+func (c *call) bytes(args []any) (any, error) {
+	n, ok := number(args, 1)
+	if !ok || n < 0 || n > 65536 {
+		return nil, errArguments
+	}
+
+	return base64.StdEncoding.EncodeToString(c.host.RandomBytes(int(n))), nil
+}
+
+func (c *call) report(kind string, args []any) error {
+	if kind == "progress" {
+		percent, ok := number(args, 1)
+		message, isText := argument[string](args, 2)
+		if !ok || !isText || math.IsNaN(percent) {
+			return errors.New("progress needs a percentage and a message")
+		}
+		c.host.Progress(percent, message)
+
+		return nil
+	}
+
+	level, ok := argument[string](args, 1)
+	message, isText := argument[string](args, 2)
+	fields, isJSON := argument[string](args, 3)
+	if !ok || !isText || !isJSON {
+		return errArguments
+	}
+	c.host.Log(level, c.program.rewrite(message), []byte(fields))
+
+	return nil
+}
+
+func (c *call) begin(kind string, args []any) error {
+	id, ok := number(args, 1)
+	if !ok {
+		return errArguments
+	}
+
+	switch kind {
+	case "timer":
+		ms, ok := number(args, 2)
+		if !ok {
+			return errArguments
+		}
+		c.ops.timer(int(id), milliseconds(ms))
+	case "untimer":
+		c.ops.untimer(int(id))
+	case "op":
+		name, ok := argument[string](args, 2)
+		arguments, isText := argument[string](args, 3)
+		if !ok || !isText {
+			return errArguments
+		}
+
+		return c.ops.start(int(id), name, arguments)
+	}
+
+	return nil
+}
+
+// milliseconds is a timer's delay, cut to what a function can live: a day.
+func milliseconds(ms float64) time.Duration {
+	const day = 24 * time.Hour
+	if !(ms < float64(day.Milliseconds())) {
+		return day
+	}
+
+	return time.Duration(ms * float64(time.Millisecond))
+}
+
+// conclude ends the call.
+func (c *call) conclude(kind string, args []any) error {
+	texts := make([]string, 0, 3)
+	for i := 1; i < len(args) && i <= 3; i++ {
+		text, ok := args[i].(string)
+		if !ok {
+			return errArguments
+		}
+		texts = append(texts, text)
+	}
+
+	switch {
+	case kind == "done" && len(texts) == 1:
+		c.decide(texts[0], nil)
+	case kind == "exhausted":
+		c.decide("", c.program.memoryLimit())
+	case kind == "invalid" && len(texts) == 2:
+		c.decide("", invalidOutput(&scriptError{Name: texts[0], Message: texts[1]}))
+	case kind == "fail" && len(texts) == 3:
+		thrown := &scriptError{Name: texts[0], Message: texts[1], Stack: texts[2]}
+		retryable, _ := argument[bool](args, 4)
+		if thrown.outOfMemory() {
+			c.decide("", c.program.memoryLimit())
+		} else {
+			c.decide("", c.program.exception(thrown, retryable))
+		}
+	default:
+		return fmt.Errorf("the host knows no %q: %w", kind, errArguments)
+	}
+
+	return nil
+}
+
+func argument[T any](args []any, i int) (T, bool) {
+	var zero T
+	if i >= len(args) {
+		return zero, false
+	}
+	value, ok := args[i].(T)
+
+	return value, ok
+}
+
+// number reads a JavaScript number, which arrives as an int or a float64.
+func number(args []any, i int) (float64, bool) {
+	if n, ok := argument[int](args, i); ok {
+		return float64(n), true
+	}
+
+	return argument[float64](args, i)
+}

@@ -1,0 +1,167 @@
+package js
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/millrace-dev/millrace/functions/runtimes"
+)
+
+// lastWords is the memory that a call gets beyond its limit to say why it failed, when the reason is that it had
+// none left.
+const lastWords = 1 << 20
+
+// call is one call of a function: a VM, the operations that it began, and what became of it. Its methods run on the
+// goroutine that owns the VM.
+type call struct {
+	ctx     context.Context
+	program *program
+	host    runtimes.Host
+	machine vm
+	ops     *operations
+
+	done   bool // the first of done, invalid and fail decides
+	output json.RawMessage
+	err    error
+}
+
+// serve makes a VM, calls the function in it and drops the VM.
+func (r *Runner) serve(ctx context.Context, p *program, request runtimes.Call, host runtimes.Host) (json.RawMessage, error) {
+	c := &call{ctx: ctx, program: p, host: host, ops: newOperations(ctx, host)}
+	defer c.ops.close()
+
+	var err error
+	if c.machine, err = r.boot(ctx, p, p.memory, c.answer); err != nil {
+		return nil, p.failure(ctx, err)
+	}
+	defer c.machine.close()
+	defer watch(ctx, c.machine)()
+
+	meta, err := json.Marshal(describe(request))
+	if err != nil {
+		return nil, fmt.Errorf("describe the call: %w", err)
+	}
+
+	input := request.Input
+	if len(input) == 0 {
+		input = json.RawMessage("null")
+	}
+
+	return c.run(string(input), string(meta))
+}
+
+// boot makes a VM with the prelude and the function's file loaded. Loading runs the file's top level.
+func (r *Runner) boot(ctx context.Context, p *program, memory int64, host hostFunc) (vm, error) {
+	prelude, err := r.prelude()
+	if err != nil {
+		return nil, err
+	}
+
+	machine, err := r.engine.newVM(memory, host)
+	if err != nil {
+		return nil, err
+	}
+
+	stop := watch(ctx, machine)
+	defer stop()
+
+	if err = machine.load(prelude); err == nil {
+		if err = machine.adopt("__millrace"); err == nil {
+			err = machine.load(p.bytecode)
+		}
+	}
+
+	if err != nil {
+		machine.close()
+		return nil, err
+	}
+
+	return machine, nil
+}
+
+// description is what the prelude makes ctx's properties of.
+type description struct {
+	JobID       string `json:"jobId"`
+	Attempt     int    `json:"attempt"`
+	MaxAttempts int    `json:"maxAttempts"`
+	Deadline    *int64 `json:"deadline"` // milliseconds since 1970
+}
+
+func describe(request runtimes.Call) description {
+	d := description{JobID: request.JobID, Attempt: request.Attempt, MaxAttempts: request.MaxAttempts}
+	if !request.Deadline.IsZero() {
+		ms := request.Deadline.UnixMilli()
+		d.Deadline = &ms
+	}
+
+	return d
+}
+
+// run starts the function and turns the VM's loop until the call is decided: run what is ready, wait for an
+// operation or a timer, hand over its result.
+func (c *call) run(input, meta string) (json.RawMessage, error) {
+	err := c.machine.call("run", input, meta)
+	for err == nil {
+		if err = c.machine.drain(); err != nil || c.done {
+			break
+		}
+
+		var next settled
+		var ok bool
+		if next, ok = c.ops.next(); !ok {
+			return c.stuck()
+		}
+		err = c.machine.call("settle", next.id, next.err == nil, next.text())
+	}
+
+	if !c.done && err != nil {
+		return nil, c.program.failure(c.ctx, err)
+	}
+
+	return c.finish()
+}
+
+// stuck decides a call that has nothing to wait for: its context ended, it failed but had no memory to say so, or
+// it is stalled.
+func (c *call) stuck() (json.RawMessage, error) {
+	if c.ctx.Err() != nil {
+		return nil, ended(c.ctx)
+	}
+
+	c.machine.setMemory(c.program.memory + lastWords)
+	if err := c.machine.call("why"); err != nil {
+		return nil, c.program.failure(c.ctx, err)
+	}
+
+	if !c.done {
+		return nil, stalled()
+	}
+
+	return c.finish()
+}
+
+// finish waits for the operations that the function began and did not await, so that a forgotten await loses
+// nothing, and returns the outcome.
+func (c *call) finish() (json.RawMessage, error) {
+	for _, failed := range c.ops.wait() {
+		c.host.Log("warn", "nobody awaited an operation that failed: "+failed.Error(), nil)
+	}
+
+	if c.ctx.Err() != nil && c.err == nil {
+		return nil, ended(c.ctx)
+	}
+
+	return c.output, c.err
+}
+
+// decide records the outcome, unless there is one.
+func (c *call) decide(output string, err error) {
+	if c.done {
+		return
+	}
+	c.done, c.err = true, err
+	if err == nil {
+		c.output = json.RawMessage(output)
+	}
+}

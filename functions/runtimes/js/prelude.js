@@ -1,0 +1,249 @@
+// What a function finds in its VM besides the language: ctx, console, timers and a few web basics.
+//
+// It runs before the function's own code, in the same global scope, and leaves one global behind, __millrace, which
+// the host takes and deletes. It keeps references of its own to the built-ins that it relies on, so that code which
+// replaces them (JSON.stringify, say) harms nobody but itself.
+//
+// host(kind, ...) is the only way out. Kinds: log, progress, now, random, bytes, uuid answer at once; op and timer
+// are answered later through settle; done, invalid, fail and exhausted end the call; module answers look.
+(() => {
+  "use strict";
+  const host = globalThis.__millrace_host;
+  delete globalThis.__millrace_host;
+  const { parse, stringify } = JSON;
+  const { defineProperty, freeze } = Object;
+  const apply = Reflect.apply;
+  const isArray = Array.isArray;
+  const PromiseOf = Promise, ErrorOf = Error, DateOf = Date, StringOf = String;
+  const then = Promise.prototype.then;
+
+  // ---- operations: promises that the host settles
+
+  const waiting = new Map();
+  const timers = new Map();
+  let last = 0;
+
+  const operation = (name, args) => new PromiseOf((resolve, reject) => {
+    const text = stringify(args); // throws, and so rejects, for what has no JSON form
+    const id = ++last;
+    waiting.set(id, [resolve, reject]);
+    host("op", id, name, text);
+  });
+
+  const settle = (id, ok, text) => {
+    const timer = timers.get(id);
+    if (timer !== undefined) {
+      fire(id, timer);
+      return;
+    }
+    const pair = waiting.get(id);
+    waiting.delete(id);
+    if (ok) pair[0](parse(text));
+    else pair[1](new ErrorOf(text));
+  };
+
+  // ---- timers
+
+  const start = (callback, delay, args, every) => {
+    if (typeof callback !== "function") throw new TypeError("the first argument of a timer must be a function");
+    const id = ++last;
+    delay = +delay;
+    if (!(delay >= 1)) delay = 1;
+    timers.set(id, { callback, args, delay, every });
+    host("timer", id, delay);
+    return id;
+  };
+  const fire = (id, timer) => {
+    if (timer.every) host("timer", id, timer.delay);
+    else timers.delete(id);
+    apply(timer.callback, undefined, timer.args);
+  };
+  const stop = (id) => {
+    if (timers.delete(id)) host("untimer", id);
+  };
+
+  // ---- errors and values as text
+
+  const show = (value) => {
+    switch (typeof value) {
+      case "string": return value;
+      case "bigint": return `${value}n`;
+      case "function": return `[function ${value.name || "anonymous"}]`;
+      case "object":
+        if (value === null) return "null";
+        if (value instanceof ErrorOf) return describe(value).text;
+        return inspect(value);
+      default: return StringOf(value);
+    }
+  };
+  const inspect = (value) => {
+    const above = [];
+    try {
+      return stringify(value, function (key, v) {
+        if (typeof v === "bigint") return `${v}n`;
+        if (typeof v === "function" || typeof v === "symbol") return show(v);
+        if (typeof v !== "object" || v === null) return v;
+        while (above.length > 0 && above[above.length - 1] !== this) above.pop();
+        if (above.includes(v)) return "[circular]";
+        above.push(v);
+        if (v instanceof ErrorOf) return describe(v).text;
+        if (v instanceof Map) return [...v];
+        if (v instanceof Set) return [...v];
+        return v;
+      }) ?? StringOf(value);
+    } catch (error) {
+      return `[${describe(error).message}]`;
+    }
+  };
+  const read = (value, key) => {
+    try {
+      const v = value[key];
+      return typeof v === "string" ? v : "";
+    } catch {
+      return "";
+    }
+  };
+  // describe tells what was thrown, which may be anything, without throwing itself.
+  const describe = (thrown) => {
+    if (!(thrown instanceof ErrorOf)) {
+      let text;
+      try {
+        text = show(thrown);
+      } catch {
+        text = "something that has no text";
+      }
+      return { name: "", message: text, stack: "", text, retryable: retryable(thrown) };
+    }
+    const name = read(thrown, "name") || "Error", message = read(thrown, "message");
+    let stack = read(thrown, "stack");
+    let cause = thrown;
+    for (let depth = 0; depth < 5; depth++) {
+      try {
+        cause = cause.cause;
+      } catch {
+        break;
+      }
+      if (!(cause instanceof ErrorOf)) break;
+      stack += `caused by ${read(cause, "name")}: ${read(cause, "message")}\n${read(cause, "stack")}`;
+    }
+    const head = message === "" ? name : `${name}: ${message}`;
+    return { name, message, stack, text: stack === "" ? head : `${head}\n${stack}`, retryable: retryable(thrown) };
+  };
+  const retryable = (thrown) => {
+    try {
+      return thrown?.retryable !== false;
+    } catch {
+      return true;
+    }
+  };
+
+  // ---- the call
+
+  let failed = false, reason;
+  const fail = (error) => {
+    failed = true; // needs no memory: when the lines below fail for want of it, the host asks again through why
+    reason = error;
+    why();
+  };
+  const why = () => {
+    if (!failed) return;
+    if (reason === null) { // what the engine throws when there is no memory for an error; nobody else throws null
+      host("exhausted");
+      return;
+    }
+    const { name, message, stack, retryable } = describe(reason);
+    host("fail", name, message, stack, retryable);
+  };
+
+  const output = (value) => {
+    if (value === undefined) return "null";
+    let text;
+    try {
+      text = stringify(value);
+    } catch (error) {
+      const { name, message } = describe(error);
+      if (error === null || message.startsWith("out of memory")) throw error;
+      host("invalid", name, message);
+      return undefined;
+    }
+    if (text === undefined) host("invalid", "TypeError", `a ${typeof value} has no JSON form`);
+    return text;
+  };
+
+  const run = async (input, call) => {
+    let text;
+    try {
+      text = output(await globalThis.__millrace_module.default(parse(input), context(parse(call))));
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    if (text !== undefined) host("done", text);
+  };
+
+  // look tells, at deploy, what the function's file exports.
+  const look = () => {
+    const { default: fn, config } = globalThis.__millrace_module;
+    host("module", typeof fn, config === undefined ? "" : inspect(config));
+  };
+
+  const log = (level) => (message, fields) => {
+    host("log", level, show(message), fields === undefined ? "" : inspect(fields));
+  };
+  const context = ({ jobId, attempt, maxAttempts, deadline }) => {
+    const logger = log("info");
+    logger.debug = log("debug");
+    logger.info = logger;
+    logger.warn = log("warn");
+    logger.error = log("error");
+    return freeze({
+      jobId,
+      attempt,
+      maxAttempts,
+      deadline: deadline === null ? null : new DateOf(deadline),
+      progress: (percent, message) => {
+        host("progress", +percent, message === undefined ? "" : show(message));
+      },
+      log: freeze(logger),
+      publish: async (channel, data) => {
+        await operation("publish", [channel, data === undefined ? null : data]);
+      },
+      enqueue: (fn, input, options) => operation("enqueue", [fn, input, options]),
+      now: () => new DateOf(host("now")),
+      random: () => host("random"),
+      uuid: () => host("uuid"),
+    });
+  };
+
+  // ---- globals
+
+  const define = (name, value) => defineProperty(globalThis, name, { value, writable: true, configurable: true });
+
+  const line = (level) => (...args) => host("log", level, args.map(show).join(" "), "");
+  define("console", {
+    log: line("info"), info: line("info"), debug: line("debug"), warn: line("warn"), error: line("error"),
+    trace: line("debug"),
+    assert: (condition, ...args) => {
+      if (!condition) line("error")("Assertion failed:", ...args);
+    },
+  });
+
+  define("setTimeout", (callback, delay, ...args) => start(callback, delay, args, false));
+  define("setInterval", (callback, delay, ...args) => start(callback, delay, args, true));
+  define("clearTimeout", stop);
+  define("clearInterval", stop);
+  define("queueMicrotask", (callback) => {
+    if (typeof callback !== "function") throw new TypeError("queueMicrotask needs a function");
+    apply(then, PromiseOf.resolve(), [() => {
+      try {
+        callback();
+      } catch (error) {
+        fail(error);
+      }
+    }]);
+  });
+
+  //#include web.js
+
+  define("__millrace", { run, settle, why, look });
+})();

@@ -1,0 +1,262 @@
+package js
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/millrace-dev/millrace/functions/runtimes"
+	"github.com/millrace-dev/millrace/jobs"
+)
+
+// Defaults of Config.
+const (
+	DefaultMemoryLimit = 64 << 20
+	DefaultMaxMemory   = 512 << 20
+)
+
+// Grace is how long Invoke waits, after its context has ended, for the engine to notice. The engine looks between
+// its own instructions, but not within some built-in functions.
+const Grace = time.Second
+
+// ErrClosed is returned by a Runner after Close.
+var ErrClosed = errors.New("the JavaScript runtime is closed")
+
+// Config is how much the JavaScript runtime may use. Its zero value is the documented default.
+type Config struct {
+	// MemoryLimit is what one call may use unless its function's config says otherwise, in bytes; 0 means 64 MiB.
+	MemoryLimit int64
+	// MaxMemory is the most that a function's config may ask for, in bytes; 0 means 512 MiB, or MemoryLimit if that
+	// is more.
+	MaxMemory int64
+	// Budget bounds the sum of the limits of all calls under way, in bytes; further calls wait their turn. 0 means
+	// half of the memory that this process may use, and 512 MiB at least. The engine's memory lies outside the Go
+	// heap, so GOMEMLIMIT knows nothing of it.
+	Budget int64
+	// Logger gets what operators must know; nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Runner runs JavaScript and TypeScript functions.
+type Runner struct {
+	config  Config
+	engine  engine
+	prelude func() ([]byte, error)
+	budget  *semaphore.Weighted
+	crew    *crew
+
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	mu        sync.RWMutex // held to read while a call enters, so that none does after Close
+	abandoned atomic.Int64
+}
+
+var (
+	_ runtimes.Runner  = (*Runner)(nil)
+	_ runtimes.Builder = (*Runner)(nil)
+)
+
+// New makes a Runner. Every mistake in config is in the error.
+func New(config Config) (*Runner, error) {
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
+
+	if config.MemoryLimit == 0 {
+		config.MemoryLimit = DefaultMemoryLimit
+	}
+
+	if config.MaxMemory == 0 {
+		config.MaxMemory = max(DefaultMaxMemory, config.MemoryLimit)
+	}
+
+	if config.Budget == 0 {
+		config.Budget = max(defaultBudget(), config.MaxMemory)
+	}
+
+	var mistakes []error
+	if config.MemoryLimit < runtimes.MinMemory {
+		mistakes = append(mistakes, fmt.Errorf("MemoryLimit must be at least %d bytes", runtimes.MinMemory))
+	}
+
+	if config.MaxMemory < config.MemoryLimit {
+		mistakes = append(mistakes, errors.New("MaxMemory must not be less than MemoryLimit"))
+	}
+
+	if config.Budget < config.MaxMemory {
+		mistakes = append(mistakes, errors.New("Budget must not be less than MaxMemory"))
+	}
+
+	if err := errors.Join(mistakes...); err != nil {
+		return nil, fmt.Errorf("configure the JavaScript runtime: %w", err)
+	}
+
+	r := &Runner{
+		config: config, engine: quickJS{}, budget: semaphore.NewWeighted(config.Budget),
+		crew: newCrew(),
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.prelude = sync.OnceValues(func() ([]byte, error) { return compilePrelude(r.engine) })
+
+	return r, nil
+}
+
+// Prepare compiles a version.
+func (r *Runner) Prepare(_ context.Context, version runtimes.Version) (runtimes.Program, error) {
+	p, err := r.compile(version)
+	if err != nil {
+		return nil, err
+	}
+
+	return p, nil
+}
+
+// Invoke calls the function once in a VM of its own, see the package's documentation.
+func (r *Runner) Invoke(ctx context.Context, prepared runtimes.Program, call runtimes.Call, host runtimes.Host) (json.RawMessage, error) {
+	p, ok := prepared.(*program)
+	if !ok {
+		return nil, fmt.Errorf("invoke %s: %T is no program of this runtime", call.Function, prepared)
+	}
+
+	var output json.RawMessage
+	err := r.isolated(ctx, p.memory, p.function, func(ctx context.Context) (err error) {
+		output, err = r.serve(ctx, p, call, host)
+		return err
+	})
+
+	var failure *jobs.Failure
+	switch {
+	case err == nil:
+		return output, nil
+	case errors.As(err, &failure):
+		return nil, failure
+	}
+
+	return nil, fmt.Errorf("run %s: %w", p.function, err)
+}
+
+// isolated runs f, which uses a VM of memory bytes, on a goroutine of its own as soon as the budget allows, and waits
+// for it until Grace after the end of ctx. What f writes may be read only if there is no error.
+func (r *Runner) isolated(ctx context.Context, memory int64, function string, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(r.ctx, func() { cancel(ErrClosed) })()
+
+	if err := r.budget.Acquire(ctx, memory); err != nil {
+		return waitedInVain(ctx)
+	}
+
+	run := &isolatedRun{result: make(chan error, 1)}
+	started := r.start(func() {
+		defer r.budget.Release(memory)
+		r.end(run, recovered(ctx, f), function)
+	})
+	if !started {
+		r.budget.Release(memory)
+		return ErrClosed
+	}
+
+	select {
+	case err := <-run.result:
+		return err
+	case <-ctx.Done():
+	}
+
+	timer := time.NewTimer(Grace)
+	defer timer.Stop()
+
+	select {
+	case err := <-run.result:
+		return err
+	case <-timer.C:
+	}
+
+	return r.abandon(ctx, run, function, memory)
+}
+
+// isolatedRun is the meeting point of who waits for a call and the goroutine that runs it.
+type isolatedRun struct {
+	mu        sync.Mutex
+	ended     bool
+	abandoned bool
+	result    chan error
+}
+
+// end hands over what became of a call.
+func (r *Runner) end(run *isolatedRun, err error, function string) {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+
+	run.ended = true
+	run.result <- err
+	if run.abandoned {
+		r.abandoned.Add(-1)
+		r.config.Logger.Info("functions: an abandoned call ended after all", "function", function)
+	}
+}
+
+// abandon gives up waiting for a call.
+func (r *Runner) abandon(ctx context.Context, run *isolatedRun, function string, memory int64) error {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+
+	if run.ended {
+		return <-run.result
+	}
+
+	run.abandoned = true
+	r.config.Logger.Error("functions: a call cannot be interrupted and is left to itself; until it ends it keeps a processor busy and its share of the memory budget",
+		"function", function, "memory", memory, "abandoned", r.abandoned.Add(1))
+
+	return ended(ctx)
+}
+
+// start runs f on the crew unless the runner is closed.
+func (r *Runner) start(f func()) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+
+	if r.ctx.Err() != nil {
+		return false
+	}
+	r.crew.run(f)
+
+	return true
+}
+
+// recovered turns a panic of the engine into an error. The VM is dropped with it, as after every call.
+func recovered(ctx context.Context, f func(context.Context) error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // memory outside the Go heap: a fault is the engine's, not ours
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the JavaScript engine panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+
+	return f(ctx)
+}
+
+// Abandoned is how many calls outlived their context because the engine could not be interrupted, and still run.
+func (r *Runner) Abandoned() int { return int(r.abandoned.Load()) }
+
+// Close refuses new calls, interrupts those under way and waits for them as long as ctx allows.
+func (r *Runner) Close(ctx context.Context) error {
+	r.mu.Lock()
+	r.cancel()
+	r.mu.Unlock()
+
+	select {
+	case <-r.crew.stop():
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close the JavaScript runtime: %w", ctx.Err())
+	}
+}

@@ -1,7 +1,6 @@
 drop trigger job_deleted on millrace.river_job;
 drop function millrace.job_deleted();
 drop table millrace.idempotency;
-drop table millrace.job_progress;
 drop table millrace.job_log;
 
 alter table millrace.river_job reset (

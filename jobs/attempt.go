@@ -1,0 +1,215 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Why an attempt's context ended, as its cause.
+var (
+	errTimedOut   = errors.New("the attempt's time is over")
+	errCancelled  = errors.New("the job was cancelled")
+	errDraining   = errors.New("the node is stopping")
+	errSuperseded = errors.New("the attempt is not ours any more")
+)
+
+// attempt is one claim of a job by this process, from the claim to the recorded finish. The pair of its number
+// and this process' client id never comes again, which is what fencing rests on (see the package's doc).
+type attempt struct {
+	id       int64
+	number   int
+	max      int
+	function string
+	queue    string
+	input    json.RawMessage
+	timeout  time.Duration // from the submission; 0 means the function's
+	young    bool          // the job was made just before the claim
+	claimed  time.Time
+
+	mu     sync.Mutex
+	begun  bool
+	ended  bool                    // its function returned, or was given up
+	cause  error                   // the first reason to stop, nil while there is none
+	cancel context.CancelCauseFunc // nil before begin
+
+	older *attempt // another attempt of the same job, still in this process after a lost lease
+}
+
+// begin marks the attempt as under way and returns its context.
+func (a *attempt) begin(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	a.begun, a.cancel = true, cancel
+
+	if a.cause != nil {
+		cancel(a.cause)
+	}
+
+	return ctx, cancel
+}
+
+// stop ends the attempt's context. The first cause stays.
+func (a *attempt) stop(cause error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	if a.cause == nil {
+		a.cause = cause
+	}
+
+	if a.cancel != nil {
+		a.cancel(a.cause)
+	}
+}
+
+// end marks that the function is done with, so that nobody announces or stops it any more.
+func (a *attempt) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = true
+}
+
+// whyStopped is the first cause given to stop, nil when there was none.
+func (a *attempt) whyStopped() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	return a.cause
+}
+
+func (a *attempt) status() (begun, ended bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	return a.begun, a.ended
+}
+
+// attempts are all that this process holds a claim on.
+type attempts struct {
+	mu   sync.Mutex
+	byID map[int64]*attempt
+	n    int
+}
+
+func newAttempts() *attempts { return &attempts{byID: make(map[int64]*attempt)} }
+
+func (s *attempts) add(claims []*attempt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	for _, a := range claims {
+		a.older = s.byID[a.id]
+		s.byID[a.id] = a
+	}
+
+	s.n += len(claims)
+}
+
+func (s *attempts) get(id int64, number int) *attempt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	for a := s.byID[id]; a != nil; a = a.older {
+		if a.number == number {
+			return a
+		}
+	}
+
+	return nil
+}
+
+// remove forgets an attempt; a second time does nothing.
+func (s *attempts) remove(gone *attempt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	first := s.byID[gone.id]
+	if first == gone {
+		if gone.older == nil {
+			delete(s.byID, gone.id)
+		} else {
+			s.byID[gone.id] = gone.older
+		}
+
+		s.n--
+
+		return
+	}
+
+	for a := first; a != nil; a = a.older {
+		if a.older == gone {
+			a.older = gone.older
+			s.n--
+
+			return
+		}
+	}
+}
+
+// all returns what is held at this moment.
+func (s *attempts) all() []*attempt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	list := make([]*attempt, 0, s.n)
+	for _, a := range s.byID {
+		for ; a != nil; a = a.older {
+			list = append(list, a)
+		}
+	}
+
+	return list
+}
+
+func (s *attempts) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.n
+}
+
+// stop ends every attempt of a job and reports whether there was one.
+func (s *attempts) stop(id int64, cause error) bool {
+	s.mu.Lock()
+	first := s.byID[id]
+
+	var list []*attempt
+	for a := first; a != nil; a = a.older {
+		list = append(list, a)
+	}
+	s.mu.Unlock()
+
+	for _, a := range list {
+		a.stop(cause)
+	}
+
+	return len(list) > 0
+}
+
+// stopAll ends every attempt that is held now.
+func (s *attempts) stopAll(cause error) {
+	for _, a := range s.all() {
+		a.stop(cause)
+	}
+}
+
+// parseTimeout reads metadata's timeout_ms. Whoever inserts rows with SQL may have put anything there, and a
+// row that cannot be read must not hold up the others of its claim.
+func parseTimeout(text *string) time.Duration {
+	if text == nil {
+		return 0
+	}
+
+	ms, err := strconv.ParseInt(*text, 10, 64)
+	if err != nil || ms < 0 || ms > maxTimeout.Milliseconds() {
+		return 0
+	}
+
+	return time.Duration(ms) * time.Millisecond
+}

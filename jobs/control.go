@@ -1,0 +1,14 @@
+package jobs
+
+// heard takes the hints that concern what runs here, on the listener's own goroutine. Each has a poll behind it: a
+// lost cancellation is found by the sweeper, a waiting job by the promoter.
+func (s *Service) heard(payload string) {
+	parseHints(payload, func(h hint) {
+		switch {
+		case h.kind == hintCancel:
+			s.attempts.stop(h.id, errCancelled)
+		case h.kind == hintState && (h.state == StateScheduled || h.state == StateRetrying):
+			s.promoter.expect(0)
+		}
+	})
+}

@@ -1,0 +1,205 @@
+package jobs
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/riverqueue/river/rivertype"
+)
+
+//go:embed sql/finish_completed.sql
+var finishCompletedSQL string
+
+//go:embed sql/finish_other.sql
+var finishOtherSQL string
+
+// codeUnstorable marks a failure that stands in for an outcome which Postgres refused.
+const codeUnstorable = CodeInvalidOutput
+
+// unstorable is the outcome that is recorded instead of one that Postgres refused.
+func (a *attempt) unstorable(refusal error) outcome {
+	return outcome{
+		state:   rivertype.JobStateDiscarded,
+		failure: &Failure{Code: codeUnstorable, Message: "the outcome cannot be stored: " + refusalText(refusal)},
+	}
+}
+
+// refusalText is Postgres' own words without the statement or the values.
+func refusalText(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return storable(pgErr.Message, maxFailureMessage)
+	}
+
+	return "it is malformed"
+}
+
+// finishBody is what of an outcome goes into its statement's JSON object.
+func finishBody(a *attempt, out outcome) []byte {
+	meta := []byte(`{}`)
+	if out.version != "" {
+		meta, _ = json.Marshal(map[string]string{metaVersion: out.version})
+	}
+
+	if out.state == rivertype.JobStateCompleted {
+		meta = append(meta[:len(meta)-1], ',')
+		if len(meta) == 2 { //nolint:mnd // "{,"
+			meta = meta[:1]
+		}
+
+		meta = append(meta, `"`+metaOutput+`":`...)
+
+		return append(append(meta, out.output...), '}')
+	}
+
+	body := append([]byte(`{"meta":`), meta...)
+	if out.failure != nil {
+		body = append(append(body, `,"error":`...), a.errorEntry(out.failure)...)
+	}
+
+	body = append(body, `,"delay_ms":`...)
+
+	return append(strconv.AppendInt(body, out.delay.Milliseconds(), 10), '}')
+}
+
+// finishGroup are the members of a batch that one statement records.
+type finishGroup struct {
+	state  rivertype.JobState
+	number int
+}
+
+type attemptKey struct {
+	id     int64
+	number int
+}
+
+// flush records a batch in one round trip and one transaction, the hints included, and notes for each member
+// whether the fence let it through.
+func (f *finisher) flush(ctx context.Context, batch []*finishing) error {
+	// What was decided shall be recorded although the node is stopping.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+
+	groups := groupBatch(batch)
+	order := slices.SortedFunc(maps.Keys(groups), func(a, b finishGroup) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.state, b.state))
+	})
+
+	var queue pgx.Batch
+
+	recorded := make(map[attemptKey]struct{}, len(batch))
+	for _, group := range order {
+		f.queueGroup(&queue, group, groups[group], recorded)
+	}
+
+	queueNotifications(&queue, batch)
+
+	if err := f.pool.SendBatch(ctx, &queue).Close(); err != nil {
+		return fmt.Errorf("record %d attempts: %w", len(batch), err)
+	}
+
+	for _, item := range batch {
+		if _, ok := recorded[attemptKey{item.attempt.id, item.attempt.number}]; !ok {
+			item.err = errFenced
+		} else if item.out.state == rivertype.JobStateRetryable {
+			f.retried(item.out.delay)
+		}
+	}
+
+	return nil
+}
+
+func groupBatch(batch []*finishing) map[finishGroup][]*finishing {
+	groups := make(map[finishGroup][]*finishing, 1)
+
+	for _, item := range batch {
+		group := finishGroup{item.out.state, item.attempt.number}
+		groups[group] = append(groups[group], item)
+	}
+
+	return groups
+}
+
+func (f *finisher) queueGroup(queue *pgx.Batch, group finishGroup, items []*finishing, recorded map[attemptKey]struct{}) {
+	slices.SortFunc(items, func(a, b *finishing) int { return cmp.Compare(a.attempt.id, b.attempt.id) })
+
+	ids := make([]int64, len(items))
+	bodies := []byte{'{'}
+
+	for i, item := range items {
+		ids[i] = item.attempt.id
+		if i > 0 {
+			bodies = append(bodies, ',')
+		}
+
+		bodies = append(strconv.AppendInt(append(bodies, '"'), item.attempt.id, 10), `":`...)
+		bodies = append(bodies, item.body...)
+	}
+
+	bodies = append(bodies, '}')
+
+	var query *pgx.QueuedQuery
+	if group.state == rivertype.JobStateCompleted {
+		query = queue.Queue(finishCompletedSQL, ids, group.number, f.client, bodies)
+	} else {
+		query = queue.Queue(finishOtherSQL, ids, group.number, f.client, string(group.state), bodies)
+	}
+
+	query.Query(func(rows pgx.Rows) error {
+		var id int64
+		_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+			recorded[attemptKey{id, group.number}] = struct{}{}
+
+			return nil
+		})
+
+		return err //nolint:wrapcheck // flush says what was being done
+	})
+}
+
+// queueNotifications adds the hints of a batch, and River's insert notification for rows that are handed back.
+func queueNotifications(queue *pgx.Batch, batch []*finishing) {
+	hints := make([]hint, len(batch))
+	back := make(map[string]struct{})
+
+	for i, item := range batch {
+		hints[i] = stateHint(item.attempt.id, stateOf(item.out.state), item.attempt.number, item.attempt.function)
+
+		if item.out.state == rivertype.JobStateAvailable {
+			back[item.attempt.queue] = struct{}{}
+		}
+	}
+
+	queue.Queue(notifyHintsSQL, packHints(hints))
+
+	if len(back) > 0 {
+		queue.Queue(notifyInsertSQL, slices.Sorted(maps.Keys(back)))
+	}
+}
+
+// transient reports whether a statement that failed with err may succeed when it is tried again: the connection
+// was lost, time ran out, or Postgres is starting, stopping, overloaded or in a deadlock.
+func transient(err error) bool {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return true
+	}
+
+	for _, class := range []string{"08", "40", "53", "55", "57", "58"} {
+		if strings.HasPrefix(pgErr.Code, class) {
+			return true
+		}
+	}
+
+	return false
+}

@@ -1,0 +1,68 @@
+package jobs
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivershared/riverpilot"
+)
+
+const (
+	riverSchema = "millrace"
+
+	// fetchCooldown is the time between two claims of a queue. It is also how long a River client that inserts
+	// keeps quiet after a notification: with River's 100 ms, a job inserted within them waits for the next poll.
+	fetchCooldown = time.Millisecond
+	// fetchPoll is how long a job may wait whose notification was lost or kept back. An empty claim reads one
+	// page of a partial index.
+	fetchPoll = 200 * time.Millisecond
+
+	// neverRescue keeps River's rescuer from finding anything, whatever statement it uses.
+	neverRescue = 100 * 365 * 24 * time.Hour
+)
+
+// newRiver makes the River client that works on the queues. It also takes part in River's maintenance: deletion of
+// old jobs, reindexing, the scheduler.
+func newRiver(cfg *Config, worker *dispatcher, mayClaim func() bool) (*river.Client[pgx.Tx], error) {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, worker)
+
+	queues := make(map[string]river.QueueConfig, len(cfg.Queues))
+	for name, slots := range cfg.Queues {
+		queues[name] = river.QueueConfig{MaxWorkers: slots}
+	}
+
+	config := &river.Config{
+		ID:                   cfg.NodeID,
+		Schema:               riverSchema,
+		Logger:               slog.New(newCalmHandler(cfg.Logger.Handler())),
+		FetchCooldown:        fetchCooldown,
+		FetchPollInterval:    fetchPoll,
+		JobTimeout:           -1, // the dispatcher keeps the time; River would spend a goroutine a job on it
+		RescueStuckJobsAfter: neverRescue,
+		ReindexerIndexNames: []string{
+			"river_job_pkey", "river_job_state_and_finalized_at_index", "river_job_unique_idx",
+			"mr_fetch", "mr_run", "mr_wait",
+		},
+		Queues:  queues,
+		Workers: workers,
+	}
+
+	var hooks riverpilot.Pilot = &pilot{pool: cfg.Pool, attempts: worker.attempts, mayClaim: mayClaim}
+	if cfg.StockDriver {
+		hooks = &stockPilot{attempts: worker.attempts, mayClaim: mayClaim}
+	}
+
+	client, err := river.NewClient(&driver{
+		Driver: riverpgxv5.New(cfg.Pool), pilot: hooks, exact: !cfg.StockDriver,
+	}, config)
+	if err != nil {
+		return nil, fmt.Errorf("make the River client: %w", err)
+	}
+
+	return client, nil
+}

@@ -1,0 +1,145 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millrace-dev/millrace/internal/service"
+)
+
+// Service submits jobs, runs them and tells about them. Make one with New.
+type Service struct {
+	cfg  Config
+	pool *pgxpool.Pool
+	log  *slog.Logger
+
+	// What every service has.
+	checker   checker
+	inserter  *inserter
+	submitter *submitter
+
+	// What runs jobs; idle in an insert-only service.
+	attempts *attempts
+	reports  *reportWriter
+	lease    *lease
+	promoter *promoter
+	worker   *worker
+
+	mu      sync.Mutex // held by Start and Stop
+	group   service.Group
+	stopped bool
+}
+
+// stopTimeout bounds what Stop does after the drain, when its own context has ended.
+const stopTimeout = 10 * time.Second
+
+// New makes a service from a configuration. It registers with cfg.Listener, which must not have been started.
+func New(cfg Config) (*Service, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+
+	s := &Service{cfg: cfg, pool: cfg.Pool, log: cfg.Logger, attempts: newAttempts()}
+	s.checker = checker{grammar: newGrammar(), maxInput: cfg.MaxInput, now: time.Now}
+	s.inserter = &inserter{pool: cfg.Pool}
+	s.submitter = newSubmitter(s.inserter)
+	s.group.Add("submitter", s.submitter)
+
+	if cfg.InsertOnly {
+		return s, nil
+	}
+
+	return s, s.assemble()
+}
+
+// assemble makes what runs jobs. The order is that of Start; Stop has it the other way round, so that the worker
+// drains while everything that it needs is still there, and the lease goes last.
+func (s *Service) assemble() error {
+	s.lease = newLease(&s.cfg, func() nodeInfo {
+		return nodeInfo{Queues: s.cfg.Queues, Running: s.attempts.len()}
+	})
+	s.promoter = newPromoter(s.pool, s.log)
+	s.reports = newReportWriter(s.pool, s.log)
+
+	d := &dispatcher{
+		executor:  s.cfg.Executor,
+		attempts:  s.attempts,
+		finisher:  newFinisher(s.pool, s.cfg.NodeID, s.promoter.expect, s.log),
+		announcer: newAnnouncer(s.pool, s.log),
+		reporter:  s.reporter,
+		maxOutput: s.cfg.MaxInput,
+		stock:     s.cfg.StockDriver,
+		log:       s.log,
+	}
+
+	client, err := newRiver(&s.cfg, d, s.lease.held)
+	if err != nil {
+		return err
+	}
+
+	s.worker = &worker{client: client, attempts: s.attempts, finisher: d.finisher}
+
+	s.group.Add("lease", s.lease)
+	s.group.Add("report writer", s.reports)
+	s.group.Add("finisher", d.finisher)
+	s.group.Add("announcer", d.announcer)
+	s.group.Add("promoter", s.promoter)
+	s.group.Add("sweeper", newSweeper(&s.cfg, s.lease, s.attempts))
+	s.group.Add("worker", s.worker)
+
+	if s.cfg.Listener != nil {
+		// After a gap nothing needs repair here: the polls behind the hints are never more than seconds away.
+		s.cfg.Listener.Handle(hintChannel, s.heard, nil)
+	}
+
+	return nil
+}
+
+// Start begins to accept and to run jobs. It returns when the node is registered and River runs. Cancelling ctx
+// after that does nothing; use Stop.
+func (s *Service) Start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if s.stopped {
+		return ErrStopped
+	}
+
+	if err := s.group.Start(ctx); err != nil {
+		return fmt.Errorf("start jobs: %w", err)
+	}
+
+	return nil
+}
+
+// Stop drains: nothing more is claimed, and running attempts have until ctx ends. Then their contexts end, and
+// what does not finish within a second is handed back to the queue, with the attempt not counted. It takes at most
+// some ten seconds beyond ctx. A second call, or one before Start, does nothing.
+func (s *Service) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	s.stopped = true
+
+	var drained error
+	if s.worker != nil {
+		s.lease.drain()
+		drained = s.worker.Stop(ctx)
+	}
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+
+	if err := errors.Join(drained, s.group.Stop(ctx)); err != nil {
+		return fmt.Errorf("stop jobs: %w", err)
+	}
+
+	return nil
+}

@@ -1,0 +1,30 @@
+-- The same fence for every other end of an attempt. $4 is the new state; 'available' hands the row back, and its
+-- attempt does not count. $5 is one object, id to {"meta": merged into the metadata, "error": appended or absent,
+-- "delay_ms": until the next attempt}. A job whose end was asked for is not run again, whatever its attempt came to.
+update millrace.river_job
+set state = case
+        when $4::text in ('available', 'retryable') and metadata ? 'cancel_attempted_at' then 'cancelled'
+        else $4::text
+    end::millrace.river_job_state,
+    finalized_at = case
+        when $4::text in ('available', 'retryable') and not metadata ? 'cancel_attempted_at' then null
+        else now()
+    end,
+    scheduled_at = case
+        when $4::text = 'retryable' then now() + ($5::jsonb -> id::text ->> 'delay_ms')::bigint * interval '1 millisecond'
+        else scheduled_at
+    end,
+    attempt = case
+        when $4::text = 'available' and not metadata ? 'cancel_attempted_at' then attempt - 1
+        else attempt
+    end,
+    errors = case
+        when ($5::jsonb -> id::text -> 'error') is null then errors
+        else array_append(errors, $5::jsonb -> id::text -> 'error')
+    end,
+    metadata = metadata || ($5::jsonb -> id::text -> 'meta')
+where id = any ($1::bigint[])
+  and attempt = $2::smallint
+  and state is not distinct from 'running'
+  and attempted_by[array_upper(attempted_by, 1)] = $3::text
+returning id

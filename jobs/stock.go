@@ -1,0 +1,96 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivershared/riverpilot"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// stockPilot leaves claim and completion to River's own statements (Config.StockDriver). It renames the kind in
+// memory, without which River would not know a single one of our jobs.
+type stockPilot struct {
+	riverpilot.StandardPilot
+
+	attempts *attempts
+	mayClaim func() bool
+}
+
+// JobGetAvailable claims with River's statement.
+func (p *stockPilot) JobGetAvailable(
+	ctx context.Context, exec riverdriver.Executor, state riverpilot.ProducerState, params *riverdriver.JobGetAvailableParams,
+) (*riverdriver.JobGetAvailableResult, error) {
+	if !p.mayClaim() {
+		return &riverdriver.JobGetAvailableResult{}, nil
+	}
+
+	result, err := p.StandardPilot.JobGetAvailable(ctx, exec, state, params)
+	if err != nil {
+		return nil, fmt.Errorf("claim with River's statement: %w", err)
+	}
+
+	now := time.Now()
+	claims := make([]*attempt, len(result.Jobs))
+
+	for i, row := range result.Jobs {
+		var meta struct {
+			Timeout json.Number `json:"timeout_ms"`
+		}
+
+		_ = json.Unmarshal(row.Metadata, &meta) // what cannot be read is no timeout, as in parseTimeout
+		timeout := meta.Timeout.String()
+
+		claims[i] = &attempt{
+			id: row.ID, number: row.Attempt, max: row.MaxAttempts, function: row.Kind, queue: row.Queue,
+			input: row.EncodedArgs, timeout: parseTimeout(&timeout), claimed: now,
+		}
+
+		row.Kind, row.EncodedArgs = dispatchKind, []byte("{}")
+	}
+
+	p.attempts.add(claims)
+
+	return result, nil
+}
+
+// JobGetStuck finds nothing, for the reason that pilot.JobGetStuck gives.
+func (p *stockPilot) JobGetStuck(
+	context.Context, riverdriver.Executor, *riverdriver.JobGetStuckParams,
+) ([]*rivertype.JobRow, error) {
+	return nil, nil
+}
+
+// tellRiver translates an outcome into what River's own completion understands. What River has no word for is
+// written into its copy of the row, which it asks next: when to retry, and whether attempts are left.
+func (a *attempt) tellRiver(ctx context.Context, row *rivertype.JobRow, out outcome) error {
+	switch out.state {
+	case rivertype.JobStateCompleted:
+		if err := river.RecordOutput(ctx, out.output); err != nil {
+			return fmt.Errorf("hand the output to River: %w", err)
+		}
+
+		return nil
+	case rivertype.JobStateAvailable:
+		return river.JobSnooze(0) // back to available, with the attempt not counted
+	}
+
+	text, _ := json.Marshal(out.failure) // strings and a bool
+	err := errors.New(string(text))
+
+	switch out.state {
+	case rivertype.JobStateCancelled:
+		return river.JobCancel(err)
+	case rivertype.JobStateDiscarded:
+		row.MaxAttempts = row.Attempt
+	default:
+		row.ScheduledAt = time.Now().Add(out.delay)
+	}
+
+	return err
+}

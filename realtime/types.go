@@ -106,7 +106,8 @@ const DefaultMaxSize = 64 << 10
 // Source provides the state behind view channels.
 //
 // A change must be readable before it is given to Hub.Deliver: the hub takes a snapshot to contain every
-// change that was delivered before Snapshot was called.
+// change that was delivered before Snapshot was called. In turn a source does not deliver a state that is
+// older than a snapshot that it has returned.
 type Source interface {
 	// Snapshot reads the channel's present state as JSON. It is called for each subscriber after its
 	// subscription is in place, so that nothing is missed between the snapshot and the first change,

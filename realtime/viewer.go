@@ -49,7 +49,7 @@ func (v *viewer) send(data []byte, tags map[string]string) {
 	_ = v.client.WritePublication(v.view.channel, publication, centrifuge.StreamPosition{})
 }
 
-// snapshot reads the source until nothing is delivered during the read: then no delivery that follows is
+// snapshot reads the source until nothing is delivered during the read: then what follows is no
 // older than the snapshot.
 func (v *viewer) snapshot(ctx context.Context) ([]byte, error) {
 	for read := 1; ; read++ {

@@ -130,6 +130,41 @@ func TestSubmissionKeepsItsKeyOverRetries(t *testing.T) {
 	require.Equal(t, "/v1/functions/orders.charge/jobs", seen[0].uri)
 }
 
+func TestPublishKeepsItsKeyOverRetries(t *testing.T) {
+	t.Parallel()
+	s, client := newScript(t, cut(typeJSON, `{`), answer(200, map[string]string{"offset": "18446744073709551615", "epoch": "e"}))
+	position, err := client.Publish(t.Context(), "room:a/b c", []byte("\x00 any bytes"))
+	require.NoError(t, err)
+	require.Equal(t, Position{Offset: 1<<64 - 1, Epoch: "e"}, position)
+	seen := s.requests()
+	require.NotEmpty(t, seen[0].header.Get("Idempotency-Key"))
+	require.Equal(t, seen[0].header.Get("Idempotency-Key"), seen[1].header.Get("Idempotency-Key"))
+	require.Equal(t, "\x00 any bytes", seen[1].body)
+	require.Equal(t, "/v1/channels/room:a%2Fb%20c/messages", seen[1].uri)
+}
+
+func TestHistoryIsOldestFirst(t *testing.T) {
+	t.Parallel()
+	s, client := newScript(t, send(typeJSON, `{"publications":[{"offset":"3","data":[1]},{"offset":"2","base64":"AP8="}],"top":{"offset":"3","epoch":"e"}}`))
+	history, err := client.History(t.Context(), "room:a", 2)
+	require.NoError(t, err)
+	require.Equal(t, "/v1/channels/room:a/history?limit=2&reverse=true", s.requests()[0].uri)
+	require.Equal(t, uint64(2), history.Publications[0].Offset)
+	require.Equal(t, []byte{0, 255}, history.Publications[0].Base64)
+	require.JSONEq(t, `[1]`, string(history.Publications[1].Data))
+}
+
+func TestKeysAreReadToTheLastPage(t *testing.T) {
+	t.Parallel()
+	s, client := newScript(t,
+		send(typeJSON, `{"keys":[{"id":"a"}],"next":"a"}`),
+		send(typeJSON, `{"keys":[{"id":"b"}],"next":""}`))
+	keys, err := client.Keys(t.Context())
+	require.NoError(t, err)
+	require.Len(t, keys, 2)
+	require.Equal(t, "/v1/keys?cursor=a&limit=500", s.requests()[1].uri)
+}
+
 func TestSubmissionOptions(t *testing.T) {
 	t.Parallel()
 	s, client := newScript(t, answer(202, completed))
@@ -147,10 +182,6 @@ func TestSubmissionOptions(t *testing.T) {
 func TestWritesAreSentOnce(t *testing.T) {
 	t.Parallel()
 	writes := map[string]func(context.Context, *Client) error{
-		"publish": func(ctx context.Context, c *Client) error {
-			_, err := c.Publish(ctx, "room:a", json.RawMessage(`1`))
-			return err
-		},
 		"cancel":   func(ctx context.Context, c *Client) error { _, err := c.Cancel(ctx, 1); return err },
 		"retry":    func(ctx context.Context, c *Client) error { _, err := c.Retry(ctx, 1); return err },
 		"deploy":   func(ctx context.Context, c *Client) error { _, err := c.Deploy(ctx, Deployment{}); return err },

@@ -3,9 +3,9 @@
 //
 // What it promises:
 //   - Every refusal of the server is a *Problem (RFC 9457) whose Error() says what went wrong and what to do next.
-//   - A request is sent again only where a second arrival changes nothing: reads, and submissions, which always
-//     carry an idempotency key (the caller's or one made here). Publishing, deploying and managing keys are sent
-//     once; a failure is returned and the caller decides.
+//   - A request is sent again only where a second arrival changes nothing: reads, and submissions and messages, which
+//     always carry an idempotency key (the caller's or one made here). Deploying, cancelling and managing keys are
+//     sent once; a failure is returned and the caller decides.
 //   - Streams (job events, channels) reconnect by themselves with backoff and continue where they stopped; a gap
 //     that the server cannot fill is reported, never hidden.
 //   - Nothing outlives the call that started it: a call returns after its goroutines have.

@@ -30,7 +30,7 @@ type KeyRequest struct {
 func (c *Client) CreateKey(ctx context.Context, request KeyRequest) (Key, string, error) {
 	var answer struct {
 		Key
-		Secret string `json:"secret"`
+		Secret string `json:"key"`
 	}
 	wire := struct {
 		Name      string   `json:"name"`
@@ -43,11 +43,22 @@ func (c *Client) CreateKey(ctx context.Context, request KeyRequest) (Key, string
 
 // Keys lists all keys, revoked ones included.
 func (c *Client) Keys(ctx context.Context) ([]Key, error) {
-	var page struct {
-		Keys []Key `json:"keys"`
+	var all []Key
+	query := url.Values{"limit": {"500"}}
+	for {
+		var page struct {
+			Keys []Key  `json:"keys"`
+			Next string `json:"next"`
+		}
+		if _, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/keys", query: query, repeat: true}, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Keys...)
+		if page.Next == "" {
+			return all, nil
+		}
+		query.Set("cursor", page.Next)
 	}
-	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/keys", repeat: true}, &page)
-	return page.Keys, err
 }
 
 // RevokeKey ends a key; sockets opened with it are closed within 5 s.

@@ -75,3 +75,12 @@ func (id Identity) Patterns(scope string) []Pattern {
 func (id Identity) Covers(scope Scope) bool {
 	return slices.ContainsFunc(id.scopes, func(held Scope) bool { return held.Covers(scope) })
 }
+
+// Scopes lists what is granted, in the text of ParseScope.
+func (id Identity) Scopes() []string {
+	out := make([]string, len(id.scopes))
+	for i, s := range id.scopes {
+		out[i] = s.String()
+	}
+	return out
+}

@@ -30,6 +30,6 @@ let asking = null;
 
 /** check asks whether the session still holds; api.js tells everybody if it does not. */
 export function check() {
-  asking ??= get("v1/nodes").catch(() => {}).finally(() => { asking = null; });
+  asking ??= get("session").catch(() => {}).finally(() => { asking = null; });
   return asking;
 }

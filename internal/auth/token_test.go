@@ -1,0 +1,153 @@
+package auth
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-dev/millrace/internal/testdb"
+)
+
+func TestTokenHasItsOwnRightsOnly(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	here, there := deafNode(t, db), deafNode(t, db)
+	key, text := mustKey(t, here, "admin")
+	token, expires, err := here.MintToken(t.Context(), mustIdentity(t, here, text), TokenParams{
+		User: "ada", Subscribe: []string{"room:*"}, Publish: []string{"room:lobby"}, ExpiresIn: time.Minute,
+	})
+	require.NoError(t, err)
+	require.WithinDuration(t, time.Now().Add(time.Minute), expires, 2*time.Second)
+
+	id := mustIdentity(t, there, token) // another node: the secret is the database's
+	require.Equal(t, KindToken, id.Kind)
+	require.Equal(t, "ada", id.User)
+	require.Equal(t, key.ID, id.Key)
+	require.True(t, id.Allows(ScopeChannelsSubscribe, "room:1"))
+	require.True(t, id.Allows(ScopeChannelsSubscribe, "user:ada"))
+	require.True(t, id.Allows(ScopeChannelsPublish, "room:lobby"))
+	require.False(t, id.Allows(ScopeChannelsPublish, "room:1"))
+	require.False(t, id.Allows(ScopeChannelsSubscribe, "user:bob"))
+	for _, scope := range []string{ScopeAdmin, ScopeStatsRead, ScopeKeysManage, ScopeTokensCreate, ScopeJobsRead} {
+		require.False(t, id.Allows(scope, "x"), scope)
+	}
+	_, _, err = here.MintToken(t.Context(), id, TokenParams{User: "bob"})
+	require.ErrorIs(t, err, ErrBeyond, "a token makes no tokens")
+
+	require.NoError(t, here.Revoke(t.Context(), key.ID))
+	refusedWithin(t, there, token, promise)
+}
+
+func TestTokenIsCoveredByItsMaker(t *testing.T) {
+	t.Parallel()
+	store := deafNode(t, testdb.New(t))
+	_, text := mustKey(t, store, "tokens:create", "channels:subscribe:room:*")
+	by := mustIdentity(t, store, text)
+	for _, beyond := range []TokenParams{
+		{User: "u", Subscribe: []string{"*"}}, {User: "u", Subscribe: []string{"job:*"}}, {User: "u", Publish: []string{"room:1"}},
+	} {
+		_, _, err := store.MintToken(t.Context(), by, beyond)
+		require.ErrorIs(t, err, ErrBeyond)
+	}
+	var invalid *InvalidError
+	for _, bad := range []TokenParams{
+		{}, {User: "a b"}, {User: strings.Repeat("u", 201)}, {User: "u", ExpiresIn: 25 * time.Hour}, {User: "u", ExpiresIn: -1},
+		{User: "u", Subscribe: []string{"room:*x"}}, {User: "u", Subscribe: make([]string, 51)},
+	} {
+		_, _, err := store.MintToken(t.Context(), by, bad)
+		require.ErrorAs(t, err, &invalid)
+	}
+}
+
+// TestForgedTokens tries what JWT libraries have fallen for.
+func TestForgedTokens(t *testing.T) {
+	t.Parallel()
+	store := deafNode(t, testdb.New(t))
+	key, text := mustKey(t, store, "admin")
+	by := mustIdentity(t, store, text)
+	good, _, err := store.MintToken(t.Context(), by, TokenParams{User: "u", Subscribe: []string{"a"}})
+	require.NoError(t, err)
+	mustIdentity(t, store, good)
+	secret, err := store.signing.get(t.Context(), store)
+	require.NoError(t, err)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+
+	claim := func(change func(*claims)) claims {
+		c := claims{Key: key.ID, Subscribe: []string{"*"}, RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: tokenIssuer, Subject: "u", ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour)),
+		}}
+		change(&c)
+		return c
+	}
+	sign := func(method jwt.SigningMethod, with any, change func(*claims)) string {
+		signed, err := jwt.NewWithClaims(method, claim(change)).SignedString(with)
+		require.NoError(t, err)
+		return signed
+	}
+	same := func(*claims) {}
+	parts := strings.Split(good, ".")
+	forged := map[string]string{
+		"alg none":          sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, same),
+		"alg HS384":         sign(jwt.SigningMethodHS384, secret, same),
+		"alg RS256":         sign(jwt.SigningMethodRS256, rsaKey, same),
+		"other secret":      sign(jwt.SigningMethodHS256, []byte(strings.Repeat("x", 32)), same),
+		"empty secret":      sign(jwt.SigningMethodHS256, []byte{}, same),
+		"no exp":            sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.ExpiresAt = nil }),
+		"expired":           sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Minute)) }),
+		"other issuer":      sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.Issuer = "https://evil.example" }),
+		"no subject":        sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.Subject = "" }),
+		"unknown key":       sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.Key = "nosuchkey" }),
+		"bad pattern":       sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.Subscribe = []string{"a*b"} }),
+		"no signature":      parts[0] + "." + parts[1] + ".",
+		"other payload":     parts[0] + "." + strings.ToUpper(parts[1]) + "." + parts[2],
+		"huge":              "eyJ" + strings.Repeat("A", 1<<20) + ".a.b",
+		"ten thousand dots": "eyJ" + strings.Repeat(".", 10_000),
+	}
+	for name, token := range forged {
+		_, err := store.Authenticate(t.Context(), token)
+		require.Equal(t, ErrUnauthenticated, err, name)
+		_, err = store.ParseToken(t.Context(), token)
+		require.Equal(t, ErrUnauthenticated, err, name)
+	}
+	// The control: with nothing changed the same code makes a token that works.
+	mustIdentity(t, store, sign(jwt.SigningMethodHS256, secret, same))
+}
+
+func TestOneSecretForNodesThatStartTogether(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	const nodes = 8
+	secrets := make(chan string, nodes)
+	for range nodes {
+		go func() {
+			store := NewStore(db.Pool, nil, nil)
+			secret, err := store.signing.get(t.Context(), store)
+			if err != nil {
+				secret = []byte(err.Error())
+			}
+			secrets <- string(secret)
+		}()
+	}
+	first := <-secrets
+	require.Len(t, first, secretBytes)
+	for range nodes - 1 {
+		require.Equal(t, first, <-secrets)
+	}
+}
+
+func FuzzToken(f *testing.F) {
+	f.Add("eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1In0.")
+	f.Add("eyJ..")
+	store := NewStore(nil, nil, nil) // nothing forged comes as far as the database
+	store.signing.value = []byte(strings.Repeat("s", secretBytes))
+	f.Fuzz(func(t *testing.T, token string) {
+		_, err := store.ParseToken(t.Context(), token)
+		require.Equal(t, ErrUnauthenticated, err)
+	})
+}

@@ -1,0 +1,114 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/millrace-dev/millrace/internal/auth"
+)
+
+const (
+	cookieName       = "millrace_session"
+	cookieNameSecure = "__Host-millrace_session"
+)
+
+// authorise recognises the caller and checks the route's scope.
+func (s *Server) authorise(c *fiber.Ctx, r *request) error {
+	if r.route.Scope == Public {
+		return nil
+	}
+	id, err := s.identify(c, r.route)
+	if errors.Is(err, auth.ErrUnauthenticated) {
+		return newProblem(CodeUnauthenticated, "")
+	}
+	if err != nil {
+		return err
+	}
+	r.identity = id
+	return r.route.permit(c, id)
+}
+
+// identify takes the one credential that the request carries: the Authorization header before the cookie
+// before the query, and never a second one when the first is refused.
+func (s *Server) identify(c *fiber.Ctx, route *Route) (auth.Identity, error) {
+	if header := c.Get(fiber.HeaderAuthorization); header != "" {
+		scheme, bearer, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return auth.Identity{}, auth.ErrUnauthenticated
+		}
+		return s.cfg.Auth.Authenticate(c.UserContext(), strings.TrimSpace(bearer)) //nolint:wrapcheck // ours
+	}
+	if cookie := c.Cookies(s.cookieName()); cookie != "" {
+		return s.identifyCookie(c, route, cookie)
+	}
+	if route.TokenQuery {
+		// EventSource and WebSocket cannot send headers. What stands in an address ends up in histories and
+		// logs, so keys are not taken from there, only what is short-lived.
+		if token := c.Query("token"); token != "" {
+			return s.cfg.Auth.ParseToken(c.UserContext(), token) //nolint:wrapcheck // ours
+		}
+	}
+	return auth.Identity{}, auth.ErrUnauthenticated
+}
+
+// identifyCookie checks first whether the browser was led here by another site's page.
+func (s *Server) identifyCookie(c *fiber.Ctx, route *Route, cookie string) (auth.Identity, error) {
+	if (unsafe(c.Method()) || route.Upgrade) && !s.ownPage(c) {
+		return auth.Identity{}, newProblem(CodeCrossSite, "")
+	}
+	return s.cfg.Auth.AuthenticateSession(c.UserContext(), cookie) //nolint:wrapcheck // ours
+}
+
+func unsafe(method string) bool {
+	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
+}
+
+// ownPage reports whether the browser says that our own page, or the user with an address typed in, made the
+// request. Browsers without Sec-Fetch-Site send an Origin with everything but plain GETs.
+func (s *Server) ownPage(c *fiber.Ctx) bool {
+	if site := c.Get("Sec-Fetch-Site"); site != "" {
+		return site == "same-origin" || site == "none"
+	}
+	return s.origins.own(c.Get(fiber.HeaderOrigin), c.Hostname())
+}
+
+func (s *Server) cookieName() string {
+	if s.origins.secure() {
+		return cookieNameSecure
+	}
+	return cookieName
+}
+
+// permit checks the route's scope. Where the resource is known from the path, the pattern must match it; else
+// any grant of the scope will do and the handler narrows.
+func (r *Route) permit(c *fiber.Ctx, id auth.Identity) error {
+	if r.Scope == AnyKey {
+		return nil
+	}
+	resource := ""
+	granted := false
+	if r.Resource == "" {
+		granted = id.AllowsAny(r.Scope)
+	} else {
+		var err error
+		if resource, err = pathParam(c, r.Resource); err != nil {
+			return err
+		}
+		granted = id.Allows(r.Scope, resource)
+	}
+	if granted {
+		return nil
+	}
+	return forbidden(r.Scope, resource)
+}
+
+// forbidden names the scope that is missing.
+func forbidden(scope, resource string) *Problem {
+	if resource != "" {
+		return problemf(CodeForbidden, "It takes the scope %s with a pattern that matches %q.", scope, resource)
+	}
+	return problemf(CodeForbidden, "It takes the scope %s.", scope)
+}

@@ -1,0 +1,275 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/jobs"
+)
+
+const (
+	mimeNDJSON = "application/x-ndjson"
+	// batchLines bounds one request: its results (some 60 bytes each) are held until its end, because most
+	// clients read no answer while they still send.
+	batchLines = 100_000
+	// groupItems and groupBytes bound what is inserted at once.
+	groupItems = 500
+	groupBytes = 8 << 20
+)
+
+// batchItem is one line: a submission, or already the reason why it is none.
+type batchItem struct {
+	index   int
+	sub     jobs.Submission
+	problem *Problem
+}
+
+// batchResult is what became of a line. Index counts the lines that are not empty, or the elements, from 0.
+type batchResult struct {
+	Index    int        `json:"index"`
+	ID       int64      `json:"id,string,omitempty"`
+	State    jobs.State `json:"state,omitempty"`
+	Replayed bool       `json:"replayed,omitempty"`
+	Error    *Problem   `json:"error,omitempty"`
+}
+
+// submitBatch answers 200 with one result for each submission; each is accepted or refused by itself. Lines
+// behind the last result, which then is an error, were not looked at.
+func (s *Server) submitBatch(c *fiber.Ctx) error {
+	switch mediaType(&c.Context().Request.Header) {
+	case mimeNDJSON, "application/jsonl", "application/x-jsonlines":
+		return s.submitLines(c)
+	default:
+		return s.submitArray(c)
+	}
+}
+
+// submitArray holds the whole array in memory, so it may be smaller than a stream of lines.
+func (s *Server) submitArray(c *fiber.Ctx) error {
+	if err := wantJSON(c); err != nil {
+		return err
+	}
+	requestOf(c).route = withLimit(requestOf(c).route, arrayBody)
+	data, err := s.readBody(c)
+	if err != nil {
+		return err
+	}
+	var elements []json.RawMessage
+	if err := decodeJSON(data, &elements); err != nil {
+		return err
+	}
+	if len(elements) > batchLines {
+		return problemf(CodeBodyTooLarge, "An array holds at most %d submissions.", batchLines)
+	}
+	batch := s.newBatch(c)
+	for start := 0; start < len(elements) && batch.failure == nil; start += groupItems {
+		var group []batchItem
+		for i, element := range elements[start:min(start+groupItems, len(elements))] {
+			group = append(group, batch.read(start+i, element))
+		}
+		batch.insert(group)
+	}
+	if err := batch.whole(); err != nil {
+		return err
+	}
+	return writeJSON(c, http.StatusOK, batch.results)
+}
+
+func withLimit(r *Route, limit int64) *Route {
+	narrowed := *r
+	narrowed.BodyLimit = limit
+	return &narrowed
+}
+
+// submitLines reads while it inserts: what has come in during one insert is the next group.
+func (s *Server) submitLines(c *fiber.Ctx) error {
+	body, err := s.openBody(c, requestOf(c).route.BodyLimit)
+	if err != nil {
+		return err
+	}
+	body.idle = true
+	batch := s.newBatch(c)
+	groups, inserted := make(chan []batchItem), make(chan struct{})
+	go func() {
+		defer close(inserted)
+		for group := range groups {
+			batch.insertGuarded(group)
+		}
+	}()
+	batch.gather(newLines(body, s.cfg.MaxInput+bodyExtra), groups)
+	close(groups)
+	<-inserted
+	if err := batch.whole(); err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	for _, result := range batch.results {
+		if err := encoder.Encode(result); err != nil {
+			return err //nolint:wrapcheck // cannot happen: it is our own type
+		}
+	}
+	return writeRaw(c, http.StatusOK, mimeNDJSON, out.Bytes())
+}
+
+// batch is one request's work. gather and read run on the request's goroutine, insert on one other.
+type batch struct {
+	ctx     context.Context //nolint:containedctx // the request's own, like the rest of it
+	jobs    *jobs.Service
+	who     auth.Identity
+	results []batchResult
+	// failure is why a whole group could not be inserted: what comes after it is left alone.
+	failure error
+	failed  chan struct{}
+}
+
+func (s *Server) newBatch(c *fiber.Ctx) *batch {
+	return &batch{
+		ctx: c.UserContext(), jobs: s.cfg.Jobs, who: identityOf(c), results: []batchResult{}, failed: make(chan struct{}),
+	}
+}
+
+// gather hands a group over as soon as the inserter is free, and waits for it only with a full one.
+func (b *batch) gather(in *lines, groups chan<- []batchItem) {
+	var group []batchItem
+	size := 0
+	for index := 0; ; index++ {
+		line, err := in.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		var item batchItem
+		switch {
+		case index == batchLines:
+			item = batchItem{index: index, problem: problemf(CodeBodyTooLarge, "One request holds at most %d lines.", batchLines)}
+		case err != nil:
+			item = batchItem{index: index, problem: problemOf(err)}
+		default:
+			item = b.read(index, line)
+		}
+		group = append(group, item)
+		size += len(line)
+		stop := index == batchLines || (err != nil && !errors.Is(err, errLongLine))
+		if stop {
+			break
+		}
+		full := len(group) >= groupItems || size >= groupBytes
+		if sent, over := b.send(group, groups, full || !in.ready(), full); over {
+			return
+		} else if sent {
+			group, size = nil, 0
+		}
+	}
+	if len(group) > 0 {
+		b.send(group, groups, true, true)
+	}
+}
+
+// send reports whether the inserter took the group, and whether it has given up.
+func (b *batch) send(group []batchItem, groups chan<- []batchItem, now, wait bool) (sent, over bool) {
+	switch {
+	case wait:
+		select {
+		case groups <- group:
+			return true, false
+		case <-b.failed:
+			return false, true
+		}
+	case now:
+		select {
+		case groups <- group:
+			return true, false
+		case <-b.failed:
+			return false, true
+		default:
+		}
+	}
+	return false, false
+}
+
+// read turns a line into an item: decoded, and allowed for this caller.
+func (b *batch) read(index int, line []byte) batchItem {
+	var said submission
+	if err := decodeJSON(line, &said); err != nil {
+		return batchItem{index: index, problem: problemOf(err)}
+	}
+	if !b.who.Allows(auth.ScopeJobsSubmit, said.Function) {
+		return batchItem{index: index, problem: forbidden(auth.ScopeJobsSubmit, said.Function)}
+	}
+	return batchItem{index: index, sub: said.job()}
+}
+
+// insertGuarded is insert off the request's goroutine, where nobody else would stop a panic.
+func (b *batch) insertGuarded(group []batchItem) {
+	defer func() {
+		if value := recover(); value != nil && b.failure == nil {
+			b.failure = &panicError{value: value, stack: debug.Stack()}
+			close(b.failed)
+		}
+	}()
+	b.insert(group)
+}
+
+// insert submits what is valid in a group and appends the results in the order of the lines.
+func (b *batch) insert(group []batchItem) {
+	if b.failure != nil {
+		return
+	}
+	var subs []jobs.Submission
+	for _, item := range group {
+		if item.problem == nil {
+			subs = append(subs, item.sub)
+		}
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
+	defer cancel()
+	var answers []jobs.Result
+	var err error
+	if len(subs) > 0 {
+		if answers, err = b.jobs.SubmitMany(ctx, subs); err != nil {
+			b.failure = err
+			close(b.failed)
+		}
+	}
+	for _, item := range group {
+		result := batchResult{Index: item.index, Error: item.problem}
+		switch {
+		case item.problem != nil:
+		case err != nil:
+			result.Error = problemOf(err)
+		default:
+			result.take(answers[0], item.sub.Input)
+			answers = answers[1:]
+		}
+		b.results = append(b.results, result)
+	}
+}
+
+func (r *batchResult) take(answer jobs.Result, input []byte) {
+	if answer.Err != nil {
+		r.Error = problemOf(submitProblem(answer.Err, input))
+		return
+	}
+	r.ID, r.State, r.Replayed = answer.Job.ID, answer.Job.State, answer.Job.Replayed
+}
+
+// whole is the error of the whole request: when nothing was accepted because nothing could be.
+func (b *batch) whole() error {
+	if b.failure == nil {
+		return nil
+	}
+	for _, r := range b.results {
+		if r.ID != 0 {
+			return nil
+		}
+	}
+	return b.failure
+}

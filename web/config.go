@@ -1,0 +1,100 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-dev/millrace/functions"
+	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/realtime"
+)
+
+// DefaultAddr is this machine only: whoever wants more says so.
+const DefaultAddr = "127.0.0.1:8080"
+
+// Config is what a Server serves and how. Jobs, Functions, Hub and Auth are required.
+type Config struct {
+	Addr string // host:port; empty: DefaultAddr; port 0: a free one, see Server.Addr
+
+	Jobs      *jobs.Service
+	Functions *functions.Service
+	Hub       *realtime.Hub
+	Auth      *auth.Store
+
+	// PublicURL is the address under which browsers know the server when that is not http://Host: behind a
+	// proxy that speaks TLS, for example. With https the page's cookie is Secure and named __Host-….
+	PublicURL string
+	// AllowedOrigins are the other origins (scheme://host[:port]) whose pages may call the API and open
+	// sockets, with a key or token. Cookies never work from there.
+	AllowedOrigins []string
+
+	// UI holds the page's files; nil: there is no page.
+	UI fs.FS
+	// Ready says whether work can be done; see Readiness. Nil: always, while the server runs.
+	Ready func(ctx context.Context) error
+	// MaxInput bounds a job's input in bytes; zero: jobs.DefaultMaxInput. It should be what jobs.Config says.
+	MaxInput int
+	// HeaderTimeout bounds how long a request's headers, and the first 8 KiB of its body, may take to arrive.
+	// Zero: 10 s.
+	HeaderTimeout time.Duration
+	// BodyTimeout bounds how long the rest of a body may take; for a batch, the silence between two reads.
+	// Zero: 30 s.
+	BodyTimeout time.Duration
+
+	// Registry gets the server's own metrics, and everything in it is shown at /metrics. Nil: one of its own.
+	Registry *prometheus.Registry
+	Version  string       // shown in /openapi.json
+	Logger   *slog.Logger // nil: silence. Requests are logged at debug, refused ones at info, failed ones at error
+}
+
+const (
+	defaultHeaderTimeout = 10 * time.Second
+	defaultBodyTimeout   = 30 * time.Second
+)
+
+// withDefaults returns a complete configuration or all its mistakes.
+func (c Config) withDefaults() (Config, error) {
+	var errs []error
+	for name, missing := range map[string]bool{
+		"Jobs": c.Jobs == nil, "Functions": c.Functions == nil, "Hub": c.Hub == nil, "Auth": c.Auth == nil,
+	} {
+		if missing {
+			errs = append(errs, fmt.Errorf("%s is missing", name))
+		}
+	}
+	if c.Addr == "" {
+		c.Addr = DefaultAddr
+	}
+	if c.MaxInput == 0 {
+		c.MaxInput = jobs.DefaultMaxInput
+	}
+	if c.HeaderTimeout == 0 {
+		c.HeaderTimeout = defaultHeaderTimeout
+	}
+	if c.BodyTimeout == 0 {
+		c.BodyTimeout = defaultBodyTimeout
+	}
+	if c.MaxInput < 0 || c.HeaderTimeout < 0 || c.BodyTimeout < 0 {
+		errs = append(errs, errors.New("MaxInput, HeaderTimeout and BodyTimeout must not be negative"))
+	}
+	if c.Ready == nil {
+		c.Ready = func(context.Context) error { return nil }
+	}
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return c, fmt.Errorf("web configuration: %w", err)
+	}
+	return c, nil
+}

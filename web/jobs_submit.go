@@ -1,0 +1,156 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/jobs"
+)
+
+const headerIdempotencyKey = "Idempotency-Key"
+
+// submission is a job to be, as JSON bodies and lines of a batch say it.
+type submission struct {
+	Function string          `json:"function"`
+	Input    json.RawMessage `json:"input"`
+	Options  options         `json:"options"`
+}
+
+// options are jobs.Options in JSON. Durations are texts as in the query.
+type options struct {
+	Queue          string     `json:"queue"`
+	Priority       int        `json:"priority"`
+	MaxAttempts    int        `json:"max_attempts"`
+	Timeout        duration   `json:"timeout"`
+	RunAt          *time.Time `json:"run_at"`
+	Delay          duration   `json:"delay"`
+	Tags           []string   `json:"tags"`
+	IdempotencyKey string     `json:"idempotency_key"`
+}
+
+// duration is a text such as "10s" or a number of seconds.
+type duration time.Duration
+
+// UnmarshalJSON reads both.
+func (d *duration) UnmarshalJSON(data []byte) error {
+	parsed, ok := parseDuration(string(bytes.Trim(data, `"`)))
+	if string(data) == "null" {
+		return nil
+	}
+	if !ok {
+		return errors.New(durationGrammar) //nolint:err113 // shown to the user as it is
+	}
+	*d = duration(parsed)
+	return nil
+}
+
+func (s submission) job() jobs.Submission {
+	sub := jobs.Submission{Function: s.Function, Input: s.Input, Options: jobs.Options{
+		Queue:          s.Options.Queue,
+		Priority:       s.Options.Priority,
+		MaxAttempts:    s.Options.MaxAttempts,
+		Timeout:        time.Duration(s.Options.Timeout),
+		Delay:          time.Duration(s.Options.Delay),
+		Tags:           s.Options.Tags,
+		IdempotencyKey: s.Options.IdempotencyKey,
+	}}
+	if s.Options.RunAt != nil {
+		sub.Options.RunAt = *s.Options.RunAt
+	}
+	return sub
+}
+
+// submitToFunction takes the body as the input and the options from query and headers.
+func (s *Server) submitToFunction(c *fiber.Ctx) error {
+	name, err := pathParam(c, "name")
+	if err != nil {
+		return err
+	}
+	q := newQuery(c)
+	const maxInt = 1 << 31
+	sub := jobs.Submission{Function: name, Options: jobs.Options{
+		Queue:          q.text("queue"),
+		Priority:       int(q.number("priority", -maxInt, maxInt)),
+		MaxAttempts:    int(q.number("max_attempts", -maxInt, maxInt)),
+		Timeout:        q.duration("timeout"),
+		RunAt:          q.instant("run_at"),
+		Delay:          q.duration("delay"),
+		Tags:           q.list("tags"),
+		IdempotencyKey: c.Get(headerIdempotencyKey),
+	}}
+	wait := q.wait()
+	if err := q.err(); err != nil {
+		return err
+	}
+	if err := wantJSON(c); err != nil {
+		return err
+	}
+	if sub.Input, err = s.readBody(c); err != nil {
+		return err
+	}
+	return s.submit(c, sub, wait)
+}
+
+// submitJob takes function, input and options from the body.
+func (s *Server) submitJob(c *fiber.Ctx) error {
+	q := newQuery(c)
+	wait := q.wait()
+	if err := q.err(); err != nil {
+		return err
+	}
+	var said submission
+	if err := s.readJSON(c, &said); err != nil {
+		return err
+	}
+	sub := said.job()
+	if key := c.Get(headerIdempotencyKey); key != "" {
+		sub.Options.IdempotencyKey = key
+	}
+	if !identityOf(c).Allows(auth.ScopeJobsSubmit, sub.Function) {
+		return forbidden(auth.ScopeJobsSubmit, sub.Function)
+	}
+	return s.submit(c, sub, wait)
+}
+
+// submit answers 202 and the job, or 200 and the finished job when it is done within wait.
+func (s *Server) submit(c *fiber.Ctx, sub jobs.Submission, wait time.Duration) error {
+	job, err := s.cfg.Jobs.Submit(c.UserContext(), sub)
+	if err != nil {
+		return submitProblem(err, sub.Input)
+	}
+	if job.Replayed {
+		c.Set("Idempotency-Replayed", "true")
+	}
+	if wait > 0 {
+		if job, err = s.waitFor(c, job, wait); err != nil {
+			return err
+		}
+	}
+	c.Set(fiber.HeaderLocation, jobPath(job.ID))
+	if wait > 0 && job.State.Finished() {
+		return writeJSON(c, http.StatusOK, job)
+	}
+	return writeJSON(c, http.StatusAccepted, job)
+}
+
+// submitProblem tells input that is not JSON at all (400) from JSON that cannot be taken (422).
+func submitProblem(err error, input []byte) error {
+	var invalid *jobs.ValidationError
+	if !errors.As(err, &invalid) || json.Valid(input) || len(input) == 0 {
+		return err
+	}
+	problem := newProblem(CodeInvalidJSON, "")
+	for _, f := range invalid.Fields {
+		problem.Errors = append(problem.Errors, FieldError{Field: f.Field, Message: f.Message})
+	}
+	return problem
+}
+
+func jobPath(id int64) string { return "/v1/jobs/" + strconv.FormatInt(id, 10) }

@@ -1,0 +1,91 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/millrace-dev/millrace/internal/auth"
+)
+
+// createKey takes {name, scopes, expires_in}. The answer holds the key's text, for this once.
+func (s *Server) createKey(c *fiber.Ctx) error {
+	var said struct {
+		Name      string   `json:"name"`
+		Scopes    []string `json:"scopes"`
+		ExpiresIn duration `json:"expires_in"`
+	}
+	if err := s.readJSON(c, &said); err != nil {
+		return err
+	}
+	by := identityOf(c)
+	key, text, err := s.cfg.Auth.CreateKey(c.UserContext(), auth.KeyParams{
+		Name: said.Name, Scopes: said.Scopes, ExpiresIn: time.Duration(said.ExpiresIn), By: &by,
+	})
+	if err != nil {
+		return err //nolint:wrapcheck // mapped by problemOf
+	}
+	c.Set(fiber.HeaderLocation, "/v1/keys/"+key.ID)
+	return writeJSON(c, http.StatusCreated, struct {
+		auth.Key
+		Secret string `json:"key"`
+	}{key, text})
+}
+
+func (s *Server) listKeys(c *fiber.Ctx) error {
+	q := newQuery(c)
+	limit := int(q.number("limit", 1, maxListLimit))
+	if err := q.err(); err != nil {
+		return err
+	}
+	if limit == 0 {
+		limit = defaultListLimit
+	}
+	keys, err := s.cfg.Auth.ListKeys(c.UserContext(), q.text("cursor"), limit)
+	if err != nil {
+		return err //nolint:wrapcheck // mapped by problemOf
+	}
+	next := ""
+	if len(keys) == limit {
+		next = keys[limit-1].ID
+	}
+	return writeJSON(c, http.StatusOK, struct {
+		Keys []auth.Key `json:"keys"`
+		Next string     `json:"next"`
+	}{keys, next})
+}
+
+func (s *Server) revokeKey(c *fiber.Ctx) error {
+	id, err := pathParam(c, "id")
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Auth.Revoke(c.UserContext(), id); err != nil {
+		return err //nolint:wrapcheck // mapped by problemOf
+	}
+	return c.SendStatus(http.StatusNoContent)
+}
+
+// mintToken takes {user, subscribe, publish, expires_in}.
+func (s *Server) mintToken(c *fiber.Ctx) error {
+	var said struct {
+		User      string   `json:"user"`
+		Subscribe []string `json:"subscribe"`
+		Publish   []string `json:"publish"`
+		ExpiresIn duration `json:"expires_in"`
+	}
+	if err := s.readJSON(c, &said); err != nil {
+		return err
+	}
+	token, expires, err := s.cfg.Auth.MintToken(c.UserContext(), identityOf(c), auth.TokenParams{
+		User: said.User, Subscribe: said.Subscribe, Publish: said.Publish, ExpiresIn: time.Duration(said.ExpiresIn),
+	})
+	if err != nil {
+		return err //nolint:wrapcheck // mapped by problemOf
+	}
+	return writeJSON(c, http.StatusCreated, struct {
+		Token     string    `json:"token"`
+		ExpiresAt time.Time `json:"expires_at"`
+	}{token, expires})
+}

@@ -1,0 +1,142 @@
+package web
+
+import (
+	"math"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// pathParam returns a parameter of the path, unescaped once.
+func pathParam(c *fiber.Ctx, name string) (string, error) {
+	value, err := url.PathUnescape(c.Params(name))
+	if err != nil {
+		return "", newProblem(CodeInvalidRequest, "The path holds a broken % escape.")
+	}
+	return value, nil
+}
+
+// jobID reads the id of the path. What is no id is no job's.
+func jobID(c *fiber.Ctx) (int64, error) {
+	id, err := strconv.ParseInt(c.Params("id"), 10, 64)
+	if err != nil || id <= 0 || c.Params("id")[0] == '+' {
+		return 0, newProblem(CodeNotFound, "There is no such job.")
+	}
+	return id, nil
+}
+
+// query reads typed values of the query string and gathers every mistake.
+type query struct {
+	c     *fiber.Ctx
+	wrong []FieldError
+}
+
+func newQuery(c *fiber.Ctx) *query { return &query{c: c} }
+
+func (q *query) text(name string) string { return q.c.Query(name) }
+
+func (q *query) fail(name, message string) {
+	q.wrong = append(q.wrong, FieldError{Field: name, Message: message})
+}
+
+// number is 0 when absent.
+func (q *query) number(name string, least, most int64) int64 {
+	text := q.c.Query(name)
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < least || n > most {
+		limits := "is a whole number of at least " + strconv.FormatInt(least, 10)
+		if most < math.MaxInt64 {
+			limits += " and at most " + strconv.FormatInt(most, 10)
+		}
+		q.fail(name, limits)
+		return 0
+	}
+	return n
+}
+
+// duration is 0 when absent.
+func (q *query) duration(name string) time.Duration {
+	text := q.c.Query(name)
+	if text == "" {
+		return 0
+	}
+	d, ok := parseDuration(text)
+	if !ok {
+		q.fail(name, durationGrammar)
+	}
+	return d
+}
+
+// instant is zero when absent.
+func (q *query) instant(name string) time.Time {
+	text := q.c.Query(name)
+	if text == "" {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		q.fail(name, "is a time such as 2026-01-31T08:00:00Z")
+	}
+	return at
+}
+
+// list splits at commas; nil when absent.
+func (q *query) list(name string) []string {
+	text := q.c.Query(name)
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
+}
+
+// wait is how long the answer may be held back: ?wait=10s, else "Prefer: wait=10" (RFC 7240).
+func (q *query) wait() time.Duration {
+	text, field := q.c.Query("wait"), "wait"
+	if text == "" {
+		text, field = preferredWait(q.c.Get("Prefer")), "Prefer"
+	}
+	if text == "" {
+		return 0
+	}
+	d, ok := parseDuration(text)
+	if !ok || d < 0 {
+		q.fail(field, durationGrammar)
+		return 0
+	}
+	return min(d, maxWait)
+}
+
+// preferredWait finds wait=N among the preferences; others are none of ours and ignored, as the RFC says.
+func preferredWait(header string) string {
+	for preference := range strings.SplitSeq(header, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(preference), "=")
+		if strings.EqualFold(strings.TrimSpace(name), "wait") {
+			return strings.Trim(strings.TrimSpace(value), `"`)
+		}
+	}
+	return ""
+}
+
+func (q *query) err() error {
+	if len(q.wrong) == 0 {
+		return nil
+	}
+	return fieldProblem(CodeInvalidRequest, q.wrong...)
+}
+
+const durationGrammar = "is a duration such as 500ms, 10s, 2h, or a number of seconds"
+
+// parseDuration reads Go's durations and plain seconds.
+func parseDuration(text string) (time.Duration, bool) {
+	if seconds, err := strconv.ParseInt(text, 10, 32); err == nil {
+		return time.Duration(seconds) * time.Second, true
+	}
+	d, err := time.ParseDuration(text)
+	return d, err == nil
+}

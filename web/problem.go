@@ -1,0 +1,100 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+const contentProblem = "application/problem+json"
+
+// Problem is a refusal, in memory and on the wire.
+type Problem struct {
+	Type      string       `json:"type"`
+	Title     string       `json:"title"`
+	Status    int          `json:"status"`
+	Detail    string       `json:"detail,omitempty"`
+	Code      Code         `json:"code"`
+	Hint      string       `json:"hint,omitempty"`
+	RequestID string       `json:"request_id,omitempty"`
+	Errors    []FieldError `json:"errors,omitempty"`
+	// Diagnostics are the mistakes in the source of functions that do not build.
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+
+	retryAfter time.Duration
+}
+
+// Diagnostic is one mistake in a function's source. Line and Column count from 1; 0 is unknown.
+type Diagnostic struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+}
+
+// FieldError is what is wrong with one field.
+type FieldError struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+// newProblem makes a problem of a code; the detail is for the user and must hold nothing internal.
+func newProblem(code Code, detail string) *Problem {
+	def, known := definitions[code]
+	if !known {
+		def = definitions[CodeInternal]
+	}
+	p := &Problem{
+		Type: "/problems/" + string(code), Title: def.title, Status: def.status, Code: code, Hint: def.hint, Detail: detail,
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		p.retryAfter = time.Second
+	}
+	return p
+}
+
+func problemf(code Code, format string, args ...any) *Problem {
+	return newProblem(code, fmt.Sprintf(format, args...))
+}
+
+// fieldProblem is a refusal that names each wrong field.
+func fieldProblem(code Code, fields ...FieldError) *Problem {
+	p := newProblem(code, "")
+	p.Errors = fields
+	return p
+}
+
+// Error makes a problem an error, so that handlers return it.
+func (p *Problem) Error() string {
+	if p.Detail == "" {
+		return string(p.Code)
+	}
+	return string(p.Code) + ": " + p.Detail
+}
+
+// write answers with the problem.
+func (p *Problem) write(ctx *fasthttp.RequestCtx, requestID string) {
+	answer := *p
+	answer.RequestID = requestID
+	body, err := json.Marshal(answer)
+	if err != nil {
+		body = []byte(`{"code":"internal","status":500,"title":"Something went wrong in here","type":"/problems/internal"}`)
+	}
+	response := &ctx.Response
+	response.ResetBody()
+	response.SetStatusCode(p.Status)
+	response.Header.SetContentType(contentProblem)
+	response.Header.Set(fiber.HeaderCacheControl, "no-store")
+	if p.retryAfter > 0 {
+		response.Header.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(p.retryAfter.Seconds())))
+	}
+	if p.Status == http.StatusUnauthorized {
+		response.Header.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="millrace"`)
+	}
+	response.SetBodyRaw(body)
+}

@@ -1,0 +1,136 @@
+package web
+
+import "net/http"
+
+// Code is the stable word of a problem. Codes are part of the API: clients branch on them.
+type Code string
+
+// Every code there is.
+const (
+	CodeInvalidRequest      Code = "invalid_request"
+	CodeInvalidJSON         Code = "invalid_json"
+	CodeUnauthenticated     Code = "unauthenticated"
+	CodeForbidden           Code = "forbidden"
+	CodeCrossSite           Code = "cross_site"
+	CodeNotFound            Code = "not_found"
+	CodeUnknownFunction     Code = "unknown_function"
+	CodeUnknownVersion      Code = "unknown_version"
+	CodeNoHistory           Code = "no_history"
+	CodeMethodNotAllowed    Code = "method_not_allowed"
+	CodeRequestTimeout      Code = "request_timeout"
+	CodeJobState            Code = "job_state"
+	CodeChannelReadOnly     Code = "channel_read_only"
+	CodeUnrecoverable       Code = "unrecoverable"
+	CodeBodyTooLarge        Code = "body_too_large"
+	CodeMessageTooLarge     Code = "message_too_large"
+	CodeUnsupportedEncoding Code = "unsupported_encoding"
+	CodeUnsupportedMedia    Code = "unsupported_media_type"
+	CodeValidationFailed    Code = "validation_failed"
+	CodeBuildFailed         Code = "build_failed"
+	CodeIdempotencyMismatch Code = "idempotency_mismatch"
+	CodeHeadersTooLarge     Code = "headers_too_large"
+	CodeInternal            Code = "internal"
+	CodeBusy                Code = "busy"
+	CodeUnavailable         Code = "unavailable"
+	CodeNotReady            Code = "not_ready"
+	CodeOutcomeUnknown      Code = "outcome_unknown"
+	CodeDeadline            Code = "deadline"
+)
+
+// definition is what all problems of one code have in common.
+type definition struct {
+	status      int
+	title, hint string
+}
+
+//nolint:gochecknoglobals // a constant, which Go cannot say of a map
+var definitions = map[Code]definition{
+	CodeInvalidRequest: {http.StatusBadRequest, "The request cannot be read", ""},
+	CodeInvalidJSON:    {http.StatusBadRequest, "The body is not acceptable JSON", "Send one JSON value in UTF-8."},
+	CodeUnauthenticated: {
+		http.StatusUnauthorized, "No valid credential",
+		"Send a valid key as 'Authorization: Bearer mr_live_…'; 'millrace keys create' makes one.",
+	},
+	CodeForbidden: {
+		http.StatusForbidden, "The credential does not grant this",
+		"Use a key with the scope that the detail names.",
+	},
+	CodeCrossSite: {
+		http.StatusForbidden, "The request comes from another site",
+		"The page's cookie works from the page's own address only. Programs use a key.",
+	},
+	CodeNotFound: {http.StatusNotFound, "There is nothing here", ""},
+	CodeUnknownFunction: {
+		http.StatusNotFound, "There is no such function",
+		"Look at GET /v1/functions, or deploy it with 'millrace deploy DIR'.",
+	},
+	CodeUnknownVersion: {
+		http.StatusNotFound, "The function has no such version",
+		"Look at GET /v1/functions/{name}/versions.",
+	},
+	CodeNoHistory: {
+		http.StatusNotFound, "The channel keeps no history",
+		"Subscribe to it instead, or give its namespace a history.",
+	},
+	CodeMethodNotAllowed: {
+		http.StatusMethodNotAllowed, "The path does not know this method",
+		"The Allow header lists those it knows.",
+	},
+	CodeRequestTimeout: {http.StatusRequestTimeout, "The request did not arrive in time", "Send it without pauses."},
+	CodeJobState: {
+		http.StatusConflict, "The job's state does not allow this",
+		"Unfinished jobs can be cancelled, finished ones retried.",
+	},
+	CodeChannelReadOnly: {
+		http.StatusConflict, "Nobody publishes to this channel",
+		"Its messages come from millrace itself.",
+	},
+	CodeUnrecoverable: {
+		http.StatusGone, "The history does not reach back that far",
+		"Load the present state and go on from the newest position.",
+	},
+	CodeBodyTooLarge: {
+		http.StatusRequestEntityTooLarge, "The body is too large",
+		"Put large data elsewhere and send its address.",
+	},
+	CodeMessageTooLarge: {
+		http.StatusRequestEntityTooLarge, "The message is too large",
+		"Publish the address of the data instead of the data.",
+	},
+	CodeUnsupportedEncoding: {
+		http.StatusUnsupportedMediaType, "Compressed bodies are not accepted",
+		"Send the body without Content-Encoding.",
+	},
+	CodeUnsupportedMedia: {http.StatusUnsupportedMediaType, "The media type is not accepted", "Send application/json."},
+	CodeValidationFailed: {
+		http.StatusUnprocessableEntity, "The request asks for something that is not possible",
+		"Each entry of 'errors' names a field.",
+	},
+	CodeBuildFailed: {
+		http.StatusUnprocessableEntity, "The functions do not build",
+		"Each entry of 'diagnostics' names a place. Nothing was deployed.",
+	},
+	CodeIdempotencyMismatch: {
+		http.StatusUnprocessableEntity, "The idempotency key belongs to another request",
+		"Use a new Idempotency-Key for each new request, and the same one only to repeat it unchanged.",
+	},
+	CodeHeadersTooLarge: {http.StatusRequestHeaderFieldsTooLarge, "The headers are too large", "Send at most 8 KiB of them."},
+	CodeInternal: {
+		http.StatusInternalServerError, "Something went wrong in here",
+		"Give the request id to whoever runs this server.",
+	},
+	CodeBusy:        {http.StatusServiceUnavailable, "Too much at once", "Try again a little later."},
+	CodeUnavailable: {http.StatusServiceUnavailable, "The database does not answer", "Try again a little later."},
+	CodeNotReady: {
+		http.StatusServiceUnavailable, "Not ready to work",
+		"Each entry of 'errors' names a part that is not.",
+	},
+	CodeOutcomeUnknown: {
+		http.StatusGatewayTimeout, "It is not known whether this happened",
+		"Repeat it with the same Idempotency-Key: then it happens once.",
+	},
+	CodeDeadline: {
+		http.StatusGatewayTimeout, "It took too long",
+		"Repeat it; with an Idempotency-Key nothing happens twice.",
+	},
+}

@@ -1,0 +1,150 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/millrace-dev/millrace/functions"
+	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/realtime"
+)
+
+// problemOf is the one place that turns errors of the other packages into problems. What it does not know is
+// internal: the text stays here.
+func problemOf(err error) *Problem {
+	var own *Problem
+	if errors.As(err, &own) {
+		return own
+	}
+	for _, known := range []func(error) *Problem{typedProblem, sentinelProblem, databaseProblem} {
+		if p := known(err); p != nil {
+			return p
+		}
+	}
+	return newProblem(CodeInternal, "")
+}
+
+// typedProblem reads the errors that carry details for the user.
+func typedProblem(err error) *Problem {
+	var (
+		invalidJob  *jobs.ValidationError
+		invalidAuth *auth.InvalidError
+		build       *functions.BuildError
+		unready     *Unready
+		routing     *fiber.Error
+	)
+	switch {
+	case errors.As(err, &invalidJob):
+		p := newProblem(CodeValidationFailed, "")
+		for _, f := range invalidJob.Fields {
+			p.Errors = append(p.Errors, FieldError{Field: f.Field, Message: f.Message})
+		}
+		return p
+	case errors.As(err, &invalidAuth):
+		p := newProblem(CodeValidationFailed, "")
+		for _, f := range invalidAuth.Fields {
+			p.Errors = append(p.Errors, FieldError{Field: f.Field, Message: f.Message})
+		}
+		return p
+	case errors.As(err, &build):
+		p := newProblem(CodeBuildFailed, "")
+		for _, d := range build.Diagnostics {
+			p.Diagnostics = append(p.Diagnostics, Diagnostic{File: d.File, Line: d.Line, Column: d.Column, Message: d.Message})
+		}
+		return p
+	case errors.As(err, &unready):
+		p := newProblem(CodeNotReady, "")
+		for _, part := range unready.Parts {
+			p.Errors = append(p.Errors, FieldError{Field: part, Message: "does not work"})
+		}
+		return p
+	case errors.As(err, &routing):
+		return routingProblem(routing.Code)
+	}
+	return nil
+}
+
+// routingProblem is for what Fiber and fasthttp refuse before a handler runs.
+func routingProblem(status int) *Problem {
+	switch status {
+	case http.StatusNotFound:
+		return newProblem(CodeNotFound, "No route matches this path.")
+	case http.StatusMethodNotAllowed:
+		return newProblem(CodeMethodNotAllowed, "")
+	case http.StatusRequestTimeout:
+		return newProblem(CodeRequestTimeout, "")
+	case http.StatusRequestEntityTooLarge:
+		return newProblem(CodeBodyTooLarge, "")
+	case http.StatusRequestHeaderFieldsTooLarge:
+		return newProblem(CodeHeadersTooLarge, "")
+	case http.StatusForbidden:
+		return newProblem(CodeForbidden, "")
+	default:
+		return newProblem(CodeInvalidRequest, "This is not a well-formed HTTP request.")
+	}
+}
+
+// sentinelProblem maps the documented errors of jobs, functions, realtime and auth.
+func sentinelProblem(err error) *Problem {
+	for _, m := range []struct {
+		is     error
+		code   Code
+		detail string
+	}{
+		{auth.ErrUnauthenticated, CodeUnauthenticated, ""},
+		{realtime.ErrUnauthenticated, CodeUnauthenticated, ""},
+		{auth.ErrBeyond, CodeForbidden, "Nobody can grant more than they hold."},
+		{auth.ErrNotFound, CodeNotFound, "There is no such key."},
+		{jobs.ErrNotFound, CodeNotFound, "There is no such job."},
+		{jobs.ErrState, CodeJobState, ""},
+		{jobs.ErrUnknownFunction, CodeUnknownFunction, ""},
+		{jobs.ErrIdempotencyMismatch, CodeIdempotencyMismatch, ""},
+		{jobs.ErrStopped, CodeUnavailable, "This instance is stopping."},
+		{functions.ErrUnknownVersion, CodeUnknownVersion, ""},
+		{realtime.ErrChannelName, CodeInvalidRequest, "This is not a channel's name."},
+		{realtime.ErrTooLarge, CodeMessageTooLarge, ""},
+		{realtime.ErrNotJSON, CodeInvalidJSON, ""},
+		{realtime.ErrReadOnly, CodeChannelReadOnly, ""},
+		{realtime.ErrNoHistory, CodeNoHistory, ""},
+		{realtime.ErrUnrecoverable, CodeUnrecoverable, ""},
+		{realtime.ErrBusy, CodeBusy, ""},
+		{realtime.ErrOutcomeUnknown, CodeOutcomeUnknown, ""},
+		{realtime.ErrDenied, CodeForbidden, ""},
+		{realtime.ErrNotRunning, CodeUnavailable, "This instance is stopping."},
+	} {
+		if errors.Is(err, m.is) {
+			return newProblem(m.code, m.detail)
+		}
+	}
+	return nil
+}
+
+// databaseProblem tells an outage, which passes, from a mistake of ours, which does not.
+func databaseProblem(err error) *Problem {
+	var (
+		server  *pgconn.PgError
+		connect *pgconn.ConnectError
+		network net.Error
+	)
+	switch {
+	case errors.As(err, &server):
+		// Connection exceptions, resources used up, operator intervention.
+		if class := server.Code[:min(2, len(server.Code))]; class == "08" || class == "53" || class == "57" {
+			return newProblem(CodeUnavailable, "")
+		}
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return newProblem(CodeDeadline, "")
+	case errors.Is(err, context.Canceled):
+		return newProblem(CodeUnavailable, "This instance is stopping.")
+	case errors.As(err, &connect), errors.As(err, &network), pgconn.SafeToRetry(err):
+		return newProblem(CodeUnavailable, "")
+	}
+	return nil
+}

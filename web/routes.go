@@ -1,0 +1,246 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/millrace-dev/millrace/internal/auth"
+)
+
+// What stands in Route.Scope where no scope of auth is asked for. The empty string is neither: New refuses it.
+const (
+	Public = "public"  // nobody is asked who they are
+	AnyKey = "any key" // whoever is known, with whatever scopes
+)
+
+// Route is one thing that the server can do.
+type Route struct {
+	Method string
+	Path   string // Fiber's grammar: /v1/jobs/:id
+	// Scope is what the caller's credential must grant: a scope of package auth, Public or AnyKey.
+	Scope string
+	// Resource names the path parameter that the scope's pattern must match. Empty for a patterned scope: any
+	// grant of it lets the request in, and the handler narrows what it sees by the pattern.
+	Resource string
+	// BodyLimit is in bytes. 0: the route reads no body.
+	BodyLimit int64
+	// Timeout ends the context of a request; 0: requestTimeout, Endless: when the server stops.
+	Timeout time.Duration
+	// TokenQuery lets a short-lived token come as ?token=, for what browsers open without headers.
+	TokenQuery bool
+	// Upgrade marks doors, which stay open: no HEAD, and a cookie needs the page's own origin.
+	Upgrade bool
+	Summary string
+	Handler fiber.Handler
+}
+
+// Endless is the Timeout of routes that stay open.
+const Endless time.Duration = -1
+
+const (
+	requestTimeout = 30 * time.Second
+	maxWait        = 60 * time.Second
+	waitTimeout    = maxWait + requestTimeout
+	batchTimeout   = 30 * time.Minute
+
+	smallBody  = 64 << 10
+	deployBody = 32 << 20
+	arrayBody  = 16 << 20
+	batchBody  = 1 << 30
+	// bodyExtra is what options and names may take beside a job's input.
+	bodyExtra = 64 << 10
+)
+
+// table lists every route. Order matters to nothing: no two patterns of one method match the same path.
+func (s *Server) table() []Route {
+	var all []Route
+	for _, part := range [][]Route{
+		s.jobRoutes(), s.functionRoutes(), s.channelRoutes(), s.keyRoutes(), s.operationRoutes(), s.pageRoutes(),
+	} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+func (s *Server) jobRoutes() []Route {
+	input := int64(s.cfg.MaxInput)
+	return []Route{
+		{
+			Method: http.MethodPost, Path: "/v1/functions/:name/jobs", Scope: auth.ScopeJobsSubmit, Resource: "name",
+			BodyLimit: input, Timeout: waitTimeout, Handler: s.submitToFunction,
+			Summary: "Run a function: the body is its input. ?wait=10s answers with the finished job.",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/jobs", Scope: auth.ScopeJobsSubmit, BodyLimit: input + bodyExtra,
+			Timeout: waitTimeout, Handler: s.submitJob, Summary: "Run a function: {function, input, options}.",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/jobs/batch", Scope: auth.ScopeJobsSubmit, BodyLimit: batchBody,
+			Timeout: batchTimeout, Handler: s.submitBatch,
+			Summary: "Submit many jobs: a JSON array, or NDJSON read line by line. One result each.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/jobs", Scope: auth.ScopeJobsRead, Handler: s.listJobs,
+			Summary: "List jobs, newest first.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/jobs/:id", Scope: auth.ScopeJobsRead, Timeout: waitTimeout,
+			Handler: s.getJob, Summary: "Read a job. ?wait=10s waits for its end.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/jobs/:id/result", Scope: auth.ScopeJobsRead, Timeout: waitTimeout,
+			Handler: s.getResult, Summary: "Read a finished job's output alone.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/jobs/:id/logs", Scope: auth.ScopeJobsRead, Handler: s.getLogs,
+			Summary: "Read what a job logged.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/jobs/:id/events", Scope: auth.ScopeJobsRead, Timeout: Endless,
+			TokenQuery: true, Upgrade: true, Handler: s.jobEvents, Summary: "Follow a job: server-sent events.",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/jobs/:id/cancel", Scope: auth.ScopeJobsManage, Handler: s.cancelJob,
+			Summary: "Cancel an unfinished job.",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/jobs/:id/retry", Scope: auth.ScopeJobsManage, Handler: s.retryJob,
+			Summary: "Run a finished job again.",
+		},
+	}
+}
+
+func (s *Server) functionRoutes() []Route {
+	return []Route{
+		{
+			Method: http.MethodGet, Path: "/v1/functions", Scope: auth.ScopeFunctionsRead, Handler: s.listFunctions,
+			Summary: "List the functions.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/functions/:name", Scope: auth.ScopeFunctionsRead, Handler: s.getFunction,
+			Summary: "Read a function's live version.",
+		},
+		{
+			Method: http.MethodPut, Path: "/v1/functions/:name", Scope: auth.ScopeFunctionsDeploy, BodyLimit: deployBody,
+			Handler: s.putFunction, Summary: "Deploy one function: the body is its source. ?language=js or ts.",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/deployments", Scope: auth.ScopeFunctionsDeploy, BodyLimit: deployBody,
+			Handler: s.deploy, Summary: "Deploy many functions, all or none.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/functions/:name/versions", Scope: auth.ScopeFunctionsRead,
+			Handler: s.listVersions, Summary: "List a function's versions.",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/functions/:name/rollback", Scope: auth.ScopeFunctionsDeploy,
+			BodyLimit: smallBody, Handler: s.rollback, Summary: "Make an earlier version live: {version}.",
+		},
+	}
+}
+
+func (s *Server) channelRoutes() []Route {
+	return []Route{
+		{
+			Method: http.MethodPost, Path: "/v1/channels/:channel/messages", Scope: auth.ScopeChannelsPublish,
+			Resource: "channel", BodyLimit: s.messageLimit(), Handler: s.publish,
+			Summary: "Publish: the body is the message.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/channels/:channel/history", Scope: auth.ScopeChannelsSubscribe,
+			Resource: "channel", Handler: s.history, Summary: "Read a channel's history.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/ws", Scope: Public, Timeout: Endless, Upgrade: true,
+			Handler: s.protocol, Summary: "WebSocket in centrifuge's protocol; its connect frame carries the credential.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/stream", Scope: AnyKey, Timeout: Endless, TokenQuery: true,
+			Upgrade: true, Handler: s.doors.SSE, Summary: "Server-sent events of ?channels=a,b.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/ws/raw", Scope: AnyKey, Timeout: Endless, TokenQuery: true,
+			Upgrade: true, Handler: s.doors.Raw, Summary: "Plain WebSocket on ?channels=a,b.",
+		},
+	}
+}
+
+func (s *Server) keyRoutes() []Route {
+	return []Route{
+		{
+			Method: http.MethodPost, Path: "/v1/keys", Scope: auth.ScopeKeysManage, BodyLimit: smallBody,
+			Handler: s.createKey, Summary: "Make a key; its text is shown once.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/keys", Scope: auth.ScopeKeysManage, Handler: s.listKeys,
+			Summary: "List the keys.",
+		},
+		{
+			Method: http.MethodDelete, Path: "/v1/keys/:id", Scope: auth.ScopeKeysManage, Handler: s.revokeKey,
+			Summary: "Revoke a key, everywhere within five seconds.",
+		},
+		{
+			Method: http.MethodPost, Path: "/v1/tokens", Scope: auth.ScopeTokensCreate, BodyLimit: smallBody,
+			Handler: s.mintToken, Summary: "Make a short-lived token for a browser.",
+		},
+	}
+}
+
+func (s *Server) operationRoutes() []Route {
+	return []Route{
+		{
+			Method: http.MethodGet, Path: "/v1/stats", Scope: auth.ScopeStatsRead, Handler: s.stats,
+			Summary: "Counts of jobs by state and queue.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/nodes", Scope: auth.ScopeStatsRead, Handler: s.nodes,
+			Summary: "The instances.",
+		},
+		{
+			Method: http.MethodGet, Path: "/healthz", Scope: Public, Handler: s.healthz,
+			Summary: "200 while the process lives.",
+		},
+		{
+			Method: http.MethodGet, Path: "/readyz", Scope: Public, Handler: s.readyz,
+			Summary: "200 while work can be done.",
+		},
+		{
+			Method: http.MethodGet, Path: "/metrics", Scope: auth.ScopeStatsRead, Handler: s.exposeMetrics,
+			Summary: "Metrics for Prometheus, which sends a key with stats:read as its bearer token.",
+		},
+		{
+			Method: http.MethodGet, Path: "/openapi.json", Scope: Public, Handler: s.openAPI,
+			Summary: "This list.",
+		},
+	}
+}
+
+// guard is the handler that a route is registered with.
+func (s *Server) guard(route *Route) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		r := requestOf(c)
+		r.route = route
+		ctx, cancel := s.context(route.Timeout)
+		defer cancel()
+		c.SetUserContext(ctx)
+		if err := s.authorise(c, r); err != nil {
+			return err
+		}
+		return route.Handler(c)
+	}
+}
+
+// context is a request's own: it ends with its time or with the server, and never belongs to Fiber, whose
+// contexts are used again for other requests.
+func (s *Server) context(timeout time.Duration) (context.Context, context.CancelFunc) {
+	switch timeout {
+	case Endless:
+		return s.base, func() {}
+	case 0:
+		timeout = requestTimeout
+	}
+	return context.WithTimeout(s.base, timeout)
+}

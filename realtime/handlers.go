@@ -106,11 +106,17 @@ func (h *Hub) connected(client *centrifuge.Client) {
 func (h *Hub) spawn(f func()) bool { return h.Go(func(context.Context) { f() }) }
 
 func (h *Hub) subscribe(client *centrifuge.Client, event centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
-	credentials := connectionOf(client.Context()).credentials()
-	if err := h.Allow(credentials, ActionSubscribe, event.Channel); err != nil {
+	conn := connectionOf(client.Context())
+	if err := h.Allow(conn.credentials(), ActionSubscribe, event.Channel); err != nil {
 		answer(centrifuge.SubscribeReply{}, protocolError(err))
 		return
 	}
+	// A token refreshed meanwhile did not see this subscription.
+	defer func() {
+		if h.Allow(conn.credentials(), ActionSubscribe, event.Channel) != nil {
+			client.Disconnect(centrifuge.DisconnectForceReconnect)
+		}
+	}()
 	settings := h.namespaces.of(event.Channel)
 	if settings.Source != nil {
 		h.subscribeView(client, settings.Source, event.Channel, answer)

@@ -80,6 +80,7 @@ func TestSlowSessionIsCutWithItsCodeAndRecovers(t *testing.T) {
 	for range 30 {
 		publish(t, hub, "a", data)
 	}
+	require.Eventually(t, func() bool { return hub.Connections() == 0 }, patience, time.Millisecond)
 	p.hold.Unlock()
 	require.Equal(t, closing{3008, "slow"}, p.ending())
 	seen := len(p.frames)

@@ -101,6 +101,7 @@ func TestSlowStreamIsCutWithItsCodeAndRecovers(t *testing.T) {
 	for range 60 {
 		publish(t, hub, "a", data)
 	}
+	require.Eventually(t, func() bool { return hub.Connections() == 0 }, patience, time.Millisecond)
 	var gone *realtime.DisconnectError
 	seen := 0
 	for {

@@ -147,7 +147,7 @@ func (l *Listener) run(ctx context.Context, conn *pgx.Conn) {
 // reconnect tries until it succeeds; nil means that ctx has ended.
 func (l *Listener) reconnect(ctx context.Context) *pgx.Conn {
 	var last string
-	for wait := newBackoff(listenerBackoffMin, listenerBackoffMax); wait.sleep(ctx); {
+	for wait := NewBackoff(listenerBackoffMin, listenerBackoffMax); wait.Sleep(ctx); {
 		conn, err := l.connect(ctx)
 		if err == nil {
 			return conn

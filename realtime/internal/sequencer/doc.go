@@ -26,10 +26,10 @@
 // the disk, since the owner's commit flushes it before anybody is answered.
 // SQL publishers write the same outbox, so one order of ids holds for both.
 //
-//	     follower ---lock---> takeover ----> owner
-//	        ^  ^                 |             |
-//	        |  +----failure------+             |
-//	        +------session lost, fenced--------+
+//	follower ---lock---> takeover ----> owner
+//	   ^  ^                 |             |
+//	   |  +----failure------+             |
+//	   +------session lost, fenced--------+
 //
 // A follower that was the owner may have a batch in flight whose commit was
 // not answered. It is settled once the term that wrote it has ended, which the

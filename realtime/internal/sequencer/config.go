@@ -1,0 +1,82 @@
+package sequencer
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config is what a Sequencer is made of. Pool, URL and Keep are needed.
+type Config struct {
+	// Pool is for retention, which runs on the owner's instance.
+	Pool *pgxpool.Pool
+	// URL reaches Postgres directly, for the session that holds the lock.
+	URL string
+	// Keep says what is kept of a channel's history. Size 0: its publications
+	// are notified and not stored.
+	Keep func(channel string) (size int, ttl time.Duration)
+	// QueueBytes bounds the publications that wait for their commit, with 256
+	// bytes of overhead each; 0 means 32 MiB.
+	QueueBytes int64
+	// Patience is how long a publish may wait for room in the queue and then
+	// for its commit; 0 means 10 s.
+	Patience time.Duration
+	// ElectionInterval is the time between two tries for the lock, give or take
+	// a half; 0 means 80 ms.
+	ElectionInterval time.Duration
+	// Logger is slog.Default when nil.
+	Logger *slog.Logger
+}
+
+const (
+	defaultQueueBytes       = 32 << 20
+	defaultPatience         = 10 * time.Second
+	defaultElectionInterval = 80 * time.Millisecond
+	overhead                = 256
+
+	// roundTrip is how long one exchange with Postgres may take before the
+	// session counts as lost.
+	roundTrip = 3 * time.Second
+	// tendEach is how often what is unsettled is looked after.
+	tendEach = time.Second
+)
+
+// Limits of one batch, so that a commit stays short.
+const (
+	maxBatchMessages = 2000
+	maxBatchBytes    = 4 << 20
+	// A hand-over becomes one row, and takeRows of them one batch.
+	maxHandoverMessages = 500
+	maxHandoverBytes    = 1 << 20
+	takeRows            = 128
+)
+
+// Errors of Publish, to be tested with errors.Is.
+var (
+	// ErrBusy means that the publish did not happen: there was no room in time,
+	// or Postgres refused the batch.
+	ErrBusy = errors.New("the publish queue does not move")
+	// ErrOutcomeUnknown means that the publish may have happened, or may still
+	// happen.
+	ErrOutcomeUnknown = errors.New("the publish was not answered in time")
+	// ErrNotRunning is returned before Start and after Stop.
+	ErrNotRunning = errors.New("the sequencer is not running")
+)
+
+func (c Config) withDefaults() Config {
+	if c.QueueBytes == 0 {
+		c.QueueBytes = defaultQueueBytes
+	}
+	if c.Patience == 0 {
+		c.Patience = defaultPatience
+	}
+	if c.ElectionInterval == 0 {
+		c.ElectionInterval = defaultElectionInterval
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}

@@ -1,0 +1,161 @@
+package sequencer
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// handovers are the publishes that this instance has put into the outbox and
+// that wait for the owner's commit. Each has an origin, which comes back with
+// its publication.
+type handovers struct {
+	prefix string // of this process: an origin is never used twice
+
+	mu      sync.Mutex
+	next    uint64
+	waiting map[string]*handover
+}
+
+// handover is one publish in the outbox.
+type handover struct {
+	origin  string
+	request *request
+	row     *handoverRow
+}
+
+// handoverRow is what the publishes of one outbox row share. It belongs to the
+// sequencer's own goroutine.
+type handoverRow struct {
+	first string // the first origin in it
+	id    int64  // 0 while the insert is not answered
+	pid   uint32 // the session that sent the insert
+	since time.Time
+}
+
+func newHandovers() *handovers {
+	const length = 10
+	return &handovers{prefix: rand.Text()[:length], waiting: map[string]*handover{}}
+}
+
+func (h *handovers) add(rs []*request, pid uint32) []*handover {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	row := &handoverRow{pid: pid, since: time.Now()}
+	list := make([]*handover, len(rs))
+	for i, r := range rs {
+		h.next++
+		list[i] = &handover{origin: h.prefix + "." + strconv.FormatUint(h.next, 36), request: r, row: row}
+		h.waiting[list[i].origin] = list[i]
+	}
+	row.first = list[0].origin
+	return list
+}
+
+// remove returns the request of an origin, nil if it is not waited for.
+func (h *handovers) remove(origin string) *request {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	found := h.waiting[origin]
+	if found == nil {
+		return nil
+	}
+	delete(h.waiting, origin)
+	return found.request
+}
+
+func (h *handovers) empty() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.waiting) == 0
+}
+
+func (h *handovers) all() []*handover {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := make([]*handover, 0, len(h.waiting))
+	for _, one := range h.waiting {
+		list = append(list, one)
+	}
+	return list
+}
+
+// handOver puts what is queued into the outbox. The commit does not wait for
+// the disk: the owner's does, and nobody is answered before it.
+func (s *Sequencer) handOver(ctx context.Context, conn *pgx.Conn) error {
+	rs := s.take(maxHandoverMessages, maxHandoverBytes)
+	if len(rs) == 0 {
+		return nil
+	}
+	list := s.handed.add(rs, conn.PgConn().PID())
+	id, err := insertHandover(ctx, conn, list)
+	if err == nil {
+		list[0].row.id = id
+		return nil
+	}
+	if conn.IsClosed() {
+		return err // it may be there: resolve finds out
+	}
+	for _, h := range list {
+		if r := s.handed.remove(h.origin); r != nil {
+			s.finish(r, outcome{err: fmt.Errorf("%w: %w", ErrBusy, err)})
+		}
+	}
+	return rollback(ctx, conn)
+}
+
+func insertHandover(ctx context.Context, conn *pgx.Conn, list []*handover) (id int64, err error) {
+	n := len(list)
+	channels, data := make([]string, n), make([][]byte, n)
+	metas, keys, origins := make([]*string, n), make([]*string, n), make([]string, n)
+	for i, h := range list {
+		r := h.request
+		channels[i], data[i], metas[i], keys[i], origins[i] = r.Channel, notNil(r.Data), orNull(r.Meta), orNull(r.Key), h.origin
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var b pgx.Batch
+	b.Queue(sqlBegin)
+	b.Queue(sqlAsync)
+	b.Queue(sqlHandover, thisShard, channels, data, metas, keys, origins).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&id) //nolint:wrapcheck // wrapped below
+	})
+	b.Queue(sqlCommit)
+	if err := conn.SendBatch(ctx, &b).Close(); err != nil {
+		return 0, fmt.Errorf("hand over %d publications: %w", n, err)
+	}
+	return id, nil
+}
+
+// rollback leaves a transaction that failed, if there is one.
+func rollback(ctx context.Context, conn *pgx.Conn) error {
+	if conn.PgConn().TxStatus() == 'I' {
+		return nil
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if _, err := conn.Exec(ctx, sqlRollback); err != nil {
+		return fmt.Errorf("roll back: %w", err)
+	}
+	return nil
+}
+
+// notNil keeps empty data from becoming NULL.
+func notNil(data []byte) []byte {
+	if data == nil {
+		return []byte{}
+	}
+	return data
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

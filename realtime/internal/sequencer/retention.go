@@ -1,0 +1,163 @@
+package sequencer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// How history is cleaned up, on the owner's instance and through the pool, so
+// that no publish waits for it.
+const (
+	// trimEach is also the least age of what is deleted: see trim.sql.
+	trimEach  = 15 * time.Second
+	sweepEach = time.Second
+	sweepPage = 200
+	trimRows  = 2000
+	trimTime  = 20 * time.Second
+)
+
+// written are the channels that were published to since the last trim, with
+// their tops.
+type written struct {
+	mu   sync.Mutex
+	tops map[string]uint64
+}
+
+func (w *written) add(tops map[string]*Position) {
+	if len(tops) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tops == nil {
+		w.tops = make(map[string]uint64, len(tops))
+	}
+	for channel, top := range tops {
+		w.tops[channel] = top.Offset
+	}
+}
+
+func (w *written) swap() map[string]uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tops := w.tops
+	w.tops = nil
+	return tops
+}
+
+// retain trims busy channels by size every 15 s and walks over all channels a
+// page a second for what is too old: the walk meets each of them, whoever wrote
+// it. What a history no longer shows is hidden from readers at once, so a late
+// deletion costs space and nothing else.
+func (s *Sequencer) retain(ctx context.Context) {
+	tick := time.NewTicker(sweepEach)
+	defer tick.Stop()
+	var aged map[string]uint64 // written before the last trim
+	trimmed, cursor := time.Now(), ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if !s.owner.Load() {
+			aged = nil
+			s.written.swap()
+			continue
+		}
+		var err error
+		if time.Since(trimmed) >= trimEach {
+			trimmed = time.Now()
+			err = errors.Join(s.trim(ctx, aged), s.expireKeys(ctx))
+			aged = s.written.swap()
+		}
+		if err == nil {
+			cursor, err = s.sweep(ctx, cursor)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("history cannot be trimmed", "err", err)
+		}
+	}
+}
+
+// sweep cleans up the channels after cursor and returns the next cursor, which
+// is empty at the end.
+func (s *Sequencer) sweep(ctx context.Context, cursor string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, trimTime)
+	defer cancel()
+	rows, err := s.cfg.Pool.Query(ctx, sqlSweepPage, cursor, sweepPage)
+	if err != nil {
+		return cursor, fmt.Errorf("walk over the channels: %w", err)
+	}
+	page := map[string]uint64{}
+	var names []string
+	for rows.Next() {
+		var top uint64
+		if err := rows.Scan(&cursor, &top); err != nil {
+			rows.Close()
+			return cursor, fmt.Errorf("walk over the channels: %w", err)
+		}
+		page[cursor] = top
+		names = append(names, cursor)
+	}
+	if err := rows.Err(); err != nil {
+		return cursor, fmt.Errorf("walk over the channels: %w", err)
+	}
+	if err := s.trim(ctx, page); err != nil {
+		return cursor, err
+	}
+	if _, err := s.cfg.Pool.Exec(ctx, sqlExpireChannels, names); err != nil {
+		return cursor, fmt.Errorf("forget unused channels: %w", err)
+	}
+	if len(names) == sweepPage {
+		return cursor, nil
+	}
+	if _, err := s.cfg.Pool.Exec(ctx, sqlExpireTerms); err != nil {
+		return "", fmt.Errorf("forget old terms: %w", err)
+	}
+	return "", nil
+}
+
+// expireKeys deletes the idempotency keys whose ten minutes are over.
+func (s *Sequencer) expireKeys(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, trimTime)
+	defer cancel()
+	for {
+		tag, err := s.cfg.Pool.Exec(ctx, sqlExpireKeys, trimRows)
+		if err != nil {
+			return fmt.Errorf("expire idempotency keys: %w", err)
+		}
+		if tag.RowsAffected() < trimRows {
+			return nil
+		}
+	}
+}
+
+// trim deletes what the histories of channels with these tops do not show any
+// more, in batches, each its own transaction.
+func (s *Sequencer) trim(ctx context.Context, tops map[string]uint64) error {
+	if len(tops) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, trimTime)
+	defer cancel()
+	channels, keep, seconds := make([]string, 0, len(tops)), make([]int64, 0, len(tops)), make([]int64, 0, len(tops))
+	for channel, top := range tops {
+		size, ttl := s.cfg.Keep(channel)
+		channels = append(channels, channel)
+		keep = append(keep, int64(top)-int64(size)) //nolint:gosec // offsets are below 2^63
+		seconds = append(seconds, int64(ttl/time.Second))
+	}
+	for {
+		tag, err := s.cfg.Pool.Exec(ctx, sqlTrim, channels, keep, seconds, trimRows)
+		if err != nil {
+			return fmt.Errorf("trim %d histories: %w", len(channels), err)
+		}
+		if tag.RowsAffected() < trimRows {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package sequencer
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// takenRow is one row of the outbox.
+type takenRow struct {
+	id                 int64
+	channel            []string
+	data               [][]byte
+	meta, key, origins []*string
+}
+
+// beginTake opens a transaction, passes the fence and takes what is in the
+// outbox, in one round trip. The transaction is left open.
+func (o *owner) beginTake(ctx context.Context) ([]takenRow, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var rows []takenRow
+	fenced := true
+	var send pgx.Batch
+	send.Queue(sqlBegin)
+	send.Queue(sqlFence, thisShard, o.term).Query(func(found pgx.Rows) error {
+		fenced = !found.Next()
+		found.Close()
+		return found.Err() //nolint:wrapcheck // wrapped below
+	})
+	send.Queue(sqlTake, thisShard, o.floor.value, takeRows).Query(func(found pgx.Rows) (err error) {
+		rows, err = pgx.CollectRows(found, scanTaken)
+		return err //nolint:wrapcheck // wrapped below
+	})
+	if err := o.conn.SendBatch(ctx, &send).Close(); err != nil {
+		return nil, fmt.Errorf("take from the outbox: %w", err)
+	}
+	if fenced {
+		return nil, errFenced // closing the session rolls back
+	}
+	slices.SortFunc(rows, func(a, b takenRow) int { return cmp.Compare(a.id, b.id) })
+	return rows, nil
+}
+
+func scanTaken(row pgx.CollectableRow) (t takenRow, err error) {
+	err = row.Scan(&t.id, &t.channel, &t.data, &t.meta, &t.key, &t.origins)
+	return t, err //nolint:wrapcheck // wrapped by beginTake
+}
+
+// items are the publications of a row, in their order.
+func (t *takenRow) items(to []item) []item {
+	for i, channel := range t.channel {
+		to = append(to, item{
+			Message: Message{Channel: channel, Data: t.data[i], Meta: orEmpty(t.meta[i]), Key: orEmpty(t.key[i])},
+			origin:  orEmpty(t.origins[i]),
+		})
+	}
+	return to
+}
+
+// waiting says whether there is something in the outbox.
+func (o *owner) waiting(ctx context.Context) (found bool, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := o.conn.QueryRow(ctx, sqlWaiting, thisShard, o.floor.value).Scan(&found); err != nil {
+		return false, fmt.Errorf("look into the outbox: %w", err)
+	}
+	return found, nil
+}
+
+// openGate lets SQL publishers notify again.
+func (o *owner) openGate(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if _, err := o.conn.Exec(ctx, sqlUnlock, int32(gateLock), int32(thisShard)); err != nil {
+		return fmt.Errorf("open the gate: %w", err)
+	}
+	o.gateClosed = false
+	return nil
+}
+
+// looked keeps the books after a look at the outbox that left no visible row
+// (emptied) or may have.
+func (o *owner) looked(rows []takenRow, now time.Time) {
+	for i := range rows {
+		o.floor.took(rows[i].id)
+	}
+	if len(rows) < takeRows {
+		o.floor.emptied()
+	}
+	if len(rows) > 0 {
+		o.attention.found(now)
+	} else {
+		o.attention.nothing(now)
+	}
+}
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

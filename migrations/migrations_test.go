@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 
@@ -44,7 +45,7 @@ func TestUpDownUp(t *testing.T) {
 	require.Empty(t, again)
 
 	// Each step back and forth leaves what it found.
-	for target := len(before) - 1; target >= 0; target-- {
+	for target := range slices.Backward(before) {
 		reverted, err := migrations.Down(t.Context(), db.Pool, target)
 		require.NoError(t, err)
 		require.Len(t, reverted, 1)

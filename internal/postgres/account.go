@@ -37,7 +37,7 @@ func pickAccount() (account, error) {
 		}
 		return account{name: name, uid: uint32(uid), gid: uint32(gid), other: true}, nil
 	}
-	return account{}, errors.New("Postgres does not run as root, and there is neither a user postgres nor a user nobody to run it as")
+	return account{}, errors.New("no user to run Postgres as: it refuses root, and there is neither a user postgres nor a user nobody")
 }
 
 // own makes a the owner of path.

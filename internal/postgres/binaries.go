@@ -78,8 +78,8 @@ func candidateDirs() []string {
 		if err != nil {
 			continue
 		}
-		if real, err := filepath.EvalSymlinks(p); err == nil {
-			dirs = append(dirs, filepath.Dir(real))
+		if target, err := filepath.EvalSymlinks(p); err == nil {
+			dirs = append(dirs, filepath.Dir(target))
 		}
 	}
 	for _, glob := range usualPlaces {

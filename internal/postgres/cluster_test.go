@@ -86,7 +86,7 @@ func TestSecondMillraceOnTheSameDirectoryIsRefused(t *testing.T) {
 func TestKilledParentIsTakenOver(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	child := exec.Command(os.Args[0], "-test.run=^TestHelperProcess$") //nolint:gosec // this test itself
+	child := exec.Command(os.Args[0], "-test.run=^TestHelperProcess$")
 	child.Env = append(os.Environ(), "MILLRACE_TEST_CLUSTER_DIR="+dir)
 	require.NoError(t, child.Start())
 	require.Eventually(t, func() bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -112,9 +113,7 @@ func (c *Cluster) arguments() []string {
 		settings["fsync"] = "off"
 		settings["full_page_writes"] = "off"
 	}
-	for k, v := range c.cfg.Settings {
-		settings[k] = v
-	}
+	maps.Copy(settings, c.cfg.Settings)
 	args := []string{"-D", c.pgdata()}
 	for k, v := range settings {
 		args = append(args, "-c", k+"="+v)

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -187,19 +186,6 @@ func queueNotifications(queue *pgx.Batch, batch []*finishing) {
 	}
 }
 
-// transient reports whether a statement that failed with err may succeed when it is tried again: the connection
-// was lost, time ran out, or Postgres is starting, stopping, overloaded or in a deadlock.
-func transient(err error) bool {
-	var pgErr *pgconn.PgError
-	if !errors.As(err, &pgErr) {
-		return true
-	}
-
-	for _, class := range []string{"08", "40", "53", "55", "57", "58"} {
-		if strings.HasPrefix(pgErr.Code, class) {
-			return true
-		}
-	}
-
-	return false
-}
+// transient reports whether a statement that failed with err may succeed later. Everything but a refusal of its
+// data may: connections come back, and so do tables that are being migrated and replicas that are promoted.
+func transient(err error) bool { return !refusesData(err) }

@@ -7,7 +7,7 @@
 //     of the tables sees logs nobody in.
 //   - A revoked or expired key is refused within five seconds on every node, whatever happens to a NOTIFY:
 //     answers are cached for CacheTTL (4 s) at most, and the notice on millrace_auth only makes it sooner.
-//     Within the same time every function given to OnEnd has been told, so that open sockets are closed.
+//     Within the same time every function given to OnRevoke has been told, so that open sockets are closed.
 //   - With the database away a key that is not cached is neither accepted nor refused: Authenticate returns
 //     an error that is not ErrUnauthenticated.
 //   - Nobody grants more than they hold: scopes of a new key and patterns of a token are covered by those

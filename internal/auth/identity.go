@@ -24,8 +24,6 @@ type Identity struct {
 	Name string // of the key
 	// User is a token's subject, else empty.
 	User string
-	// Session is the id of the session (the hash in hexadecimal, so no secret), else empty.
-	Session string
 	// ExpiresAt is when the credential ends by itself; zero when it does not.
 	ExpiresAt time.Time
 

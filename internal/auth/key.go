@@ -169,6 +169,6 @@ func (s *Store) Revoke(ctx context.Context, id string) error {
 	if tag.RowsAffected() == 0 {
 		return ErrNotFound
 	}
-	s.end(Ended{Key: id})
+	s.endKey(id)
 	return nil
 }

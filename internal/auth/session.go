@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -69,14 +68,13 @@ func (s *Store) newSession(ctx context.Context, keyID string) (Session, error) {
 		return Session{}, fmt.Errorf("start a session: %w", err)
 	}
 	session := sessionRow{key: keyID, expires: s.now().Add(SessionLife)}
-	id := session.identity(row, hash)
+	id := session.identity(row)
 	return Session{Secret: secret, ExpiresAt: id.ExpiresAt, Identity: id}, nil
 }
 
 // identity ends with the session or with the key, whichever is first.
-func (r sessionRow) identity(key keyRow, hash [sha256.Size]byte) Identity {
+func (r sessionRow) identity(key keyRow) Identity {
 	id := key.identity(KindSession)
-	id.Session = hex.EncodeToString(hash[:])
 	if id.ExpiresAt.IsZero() || r.expires.Before(id.ExpiresAt) {
 		id.ExpiresAt = r.expires
 	}
@@ -114,7 +112,7 @@ func (s *Store) AuthenticateSession(ctx context.Context, secret string) (Identit
 		return Identity{}, err
 	}
 	s.touch(key.id)
-	return session.identity(key, hash), nil
+	return session.identity(key), nil
 }
 
 // EndSession logs out: here at once, elsewhere within five seconds. A session that is over already is fine.
@@ -125,7 +123,7 @@ func (s *Store) EndSession(ctx context.Context, secret string) error {
 		return fmt.Errorf("end a session: %w", err)
 	}
 	if tag.RowsAffected() > 0 {
-		s.end(Ended{Session: hex.EncodeToString(hash[:])})
+		s.sessions.forget(string(hash[:]))
 	}
 	return nil
 }

@@ -28,15 +28,9 @@ type Store struct {
 	sessions *cache[sessionRow]
 	signing  signingSecret
 
-	mu    sync.Mutex
-	onEnd []func(Ended)
-	used  map[string]struct{} // ids of keys used since the last flush
-}
-
-// Ended says what is over: a key, with all that was made from it, or one session. The other field is empty.
-type Ended struct {
-	Key     string
-	Session string
+	mu       sync.Mutex
+	onRevoke []func(keyID string)
+	used     map[string]struct{} // ids of keys used since the last flush
 }
 
 // NewStore answers from now on. The listener makes revocations travel at once; it must not be started yet, and
@@ -59,21 +53,12 @@ func NewStore(pool *pgxpool.Pool, listener *postgres.Listener, logger *slog.Logg
 	return s
 }
 
-// OnEnd registers a function that is told when a key was revoked or expired and when a session was logged out,
-// on whichever node that happened, within five seconds. It may be told twice, and must not block.
-func (s *Store) OnEnd(f func(Ended)) {
+// OnRevoke registers a function that is told when a key was revoked or has expired, on whichever node that
+// happened, within five seconds: so that open sockets are closed. It may be told twice, and must not block.
+func (s *Store) OnRevoke(f func(keyID string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.onEnd = append(s.onEnd, f)
-}
-
-// OnRevoke is OnEnd for those who follow keys only.
-func (s *Store) OnRevoke(f func(keyID string)) {
-	s.OnEnd(func(e Ended) {
-		if e.Key != "" {
-			f(e.Key)
-		}
-	})
+	s.onRevoke = append(s.onRevoke, f)
 }
 
 // Start begins the sweep and the writing of last_used_at.
@@ -91,9 +76,9 @@ func (s *Store) notified(payload string) {
 	what, id, _ := strings.Cut(payload, " ")
 	switch what {
 	case "key":
-		s.end(Ended{Key: id})
+		s.endKey(id)
 	case "session":
-		s.end(Ended{Session: id})
+		s.endSession(id)
 	}
 }
 
@@ -104,17 +89,19 @@ func (s *Store) missed(context.Context) {
 	s.sessions.forgetAll()
 }
 
-func (s *Store) end(e Ended) {
-	if e.Key != "" {
-		s.keys.forget(e.Key)
-	}
-	if hash, err := hex.DecodeString(e.Session); err == nil && len(hash) > 0 {
-		s.sessions.forget(string(hash))
-	}
+func (s *Store) endKey(id string) {
+	s.keys.forget(id)
 	s.mu.Lock()
-	told := s.onEnd
+	told := s.onRevoke
 	s.mu.Unlock()
 	for _, f := range told {
-		f(e)
+		f(id)
+	}
+}
+
+// endSession takes the hash in hexadecimal, as notices carry it.
+func (s *Store) endSession(text string) {
+	if hash, err := hex.DecodeString(text); err == nil {
+		s.sessions.forget(string(hash))
 	}
 }

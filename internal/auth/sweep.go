@@ -40,7 +40,7 @@ func (s *Store) sweep(ctx context.Context) {
 			told := make(map[string]struct{}, len(ended))
 			for _, id := range ended {
 				if _, before := recent[id]; !before {
-					s.end(Ended{Key: id})
+					s.endKey(id)
 				}
 				told[id] = struct{}{}
 			}

@@ -38,6 +38,9 @@ type TokenParams struct {
 	Subscribe []string      // patterns of channels, at most 50
 	Publish   []string      // patterns of channels, at most 50
 	ExpiresIn time.Duration // zero: an hour; at most a day
+	// Readable tells whether the maker may read the job with this id, for a pattern "job:<id>" of somebody whose
+	// jobs:read is narrowed. Nil: no.
+	Readable func(jobID string) bool
 }
 
 // claims is what a token says. The key is the one that made it.
@@ -57,26 +60,37 @@ func (p TokenParams) check(by Identity) error {
 	if p.ExpiresIn < 0 || p.ExpiresIn > MaxTokenLife {
 		invalid.add("expires_in", "is at most 24h")
 	}
-	var beyond error
-	for _, list := range []struct {
-		field, scope string
-		patterns     []string
-	}{{"subscribe", ScopeChannelsSubscribe, p.Subscribe}, {"publish", ScopeChannelsPublish, p.Publish}} {
-		if len(list.patterns) > maxPatterns {
-			invalid.add(list.field, "holds at most 50 patterns")
-			continue
-		}
-		for i, text := range list.patterns {
-			pattern, err := ParsePattern(text)
-			if err != nil {
-				invalid.add(fmt.Sprintf("%s[%d]", list.field, i), err.Error())
-			} else if scope := (Scope{Name: list.scope, Pattern: pattern}); !by.Covers(scope) {
-				beyond = fmt.Errorf("%s: %w", scope, ErrBeyond)
-			}
-		}
+	readable := p.Readable
+	if readable == nil {
+		readable = func(string) bool { return false }
 	}
+	beyond := invalid.patterns("subscribe", p.Subscribe, func(pattern Pattern) bool { return by.mayPassOn(pattern, readable) })
+	beyond += invalid.patterns("publish", p.Publish, func(pattern Pattern) bool {
+		return by.Covers(Scope{Name: ScopeChannelsPublish, Pattern: pattern})
+	})
 	if err := invalid.err(); err != nil {
 		return err
+	}
+	if beyond > 0 {
+		return fmt.Errorf("mint a token: %w", ErrBeyond)
+	}
+	return nil
+}
+
+// patterns gathers what is wrong with a list, and counts what is right but not held by its maker.
+func (e *InvalidError) patterns(field string, list []string, held func(Pattern) bool) (beyond int) {
+	if len(list) > maxPatterns {
+		e.add(field, "holds at most 50 patterns")
+		return 0
+	}
+	for i, text := range list {
+		pattern, err := ParsePattern(text)
+		switch {
+		case err != nil:
+			e.add(fmt.Sprintf("%s[%d]", field, i), err.Error())
+		case !held(pattern):
+			beyond++
+		}
 	}
 	return beyond
 }

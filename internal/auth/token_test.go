@@ -49,7 +49,7 @@ func TestTokenIsCoveredByItsMaker(t *testing.T) {
 	_, text := mustKey(t, store, "tokens:create", "channels:subscribe:room:*")
 	by := mustIdentity(t, store, text)
 	for _, beyond := range []TokenParams{
-		{User: "u", Subscribe: []string{"*"}}, {User: "u", Subscribe: []string{"job:*"}}, {User: "u", Publish: []string{"room:1"}},
+		{User: "u", Subscribe: []string{"*"}}, {User: "u", Publish: []string{"room:1"}},
 	} {
 		_, _, err := store.MintToken(t.Context(), by, beyond)
 		require.ErrorIs(t, err, ErrBeyond)
@@ -62,6 +62,58 @@ func TestTokenIsCoveredByItsMaker(t *testing.T) {
 		_, _, err := store.MintToken(t.Context(), by, bad)
 		require.ErrorAs(t, err, &invalid)
 	}
+}
+
+// TestJobChannelsFollowJobsRead: the channels of jobs show what GET /v1/jobs shows, to the same people.
+func TestJobChannelsFollowJobsRead(t *testing.T) {
+	t.Parallel()
+	store := deafNode(t, testdb.New(t))
+	as := func(scopes ...string) Identity {
+		_, text := mustKey(t, store, scopes...)
+		return mustIdentity(t, store, text)
+	}
+	orders := func(id string) bool { return id == "1" } // job 1 is one of orders.*
+	for _, c := range []struct {
+		who     Identity
+		channel string
+		want    bool
+	}{
+		{as("admin"), "jobs", true},
+		{as("admin"), "job:2", true},
+		{as("jobs:read:*"), "jobs", true},
+		{as("jobs:read:*"), "job:2", true},
+		{as("jobs:read:*"), "room:1", false},
+		{as("jobs:read:orders.*"), "jobs", false},
+		{as("jobs:read:orders.*"), "job:1", true},
+		{as("jobs:read:orders.*"), "job:2", false},
+		{as("channels:subscribe:*"), "jobs", false},
+		{as("channels:subscribe:*"), "job:1", false},
+		{as("channels:subscribe:job:*"), "job:1", false},
+		{as("channels:subscribe:*"), "room:1", true},
+	} {
+		require.Equal(t, c.want, c.who.MaySubscribe(c.channel, orders), "%v %s", c.who.Scopes(), c.channel)
+	}
+
+	mint := func(by Identity, patterns ...string) (Identity, error) {
+		text, _, err := store.MintToken(t.Context(), by, TokenParams{User: "u", Subscribe: patterns, Readable: orders})
+		if err != nil {
+			return Identity{}, err
+		}
+		return mustIdentity(t, store, text), nil
+	}
+	for _, refused := range [][]string{{"job:2"}, {"job:*"}, {"job:1*"}, {"jobs"}} {
+		_, err := mint(as("tokens:create", "jobs:read:orders.*", "channels:subscribe:*"), refused...)
+		require.ErrorIs(t, err, ErrBeyond, "%v", refused)
+	}
+	one, err := mint(as("tokens:create", "jobs:read:orders.*"), "job:1")
+	require.NoError(t, err)
+	require.True(t, one.MaySubscribe("job:1", nil))
+	require.False(t, one.MaySubscribe("job:2", nil))
+	require.False(t, one.MaySubscribe("jobs", nil))
+	wide, err := mint(as("admin"), "*")
+	require.NoError(t, err)
+	require.True(t, wide.MaySubscribe("room:1", nil))
+	require.False(t, wide.MaySubscribe("job:1", nil), "a token is shown the jobs that it names")
 }
 
 // TestForgedTokens tries what JWT libraries have fallen for.

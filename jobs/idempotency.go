@@ -137,7 +137,7 @@ func replay(ctx context.Context, tx pgx.Tx, rows []*row) error {
 		ids = append(ids, use.id)
 	}
 
-	found, err := readJobs(ctx, tx, ids)
+	found, err := readJobs(ctx, tx, ids, wholeBodies)
 	if err != nil {
 		return err
 	}

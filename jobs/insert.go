@@ -25,11 +25,6 @@ type inserter struct {
 	pool *pgxpool.Pool
 }
 
-// execer is a pool or a transaction.
-type execer interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
 // insert writes all rows in one transaction and fills in their job or err. When Postgres refuses the data of
 // one row, the others are inserted without it, in several transactions.
 func (ins *inserter) insert(ctx context.Context, rows []*row) {

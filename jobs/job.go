@@ -106,6 +106,10 @@ type Job struct {
 	FinishedAt  *time.Time `json:"finished_at"`
 	Node        string     `json:"node"` // the node of the last attempt
 
+	// Omitted names the fields, "input" or "output", that are null only because they are large: lists and
+	// channels leave them out, Get does not.
+	Omitted []string `json:"omitted,omitempty"`
+
 	// Replayed says that Submit answered with an earlier job that had the same idempotency key.
 	Replayed bool `json:"-"`
 }

@@ -11,20 +11,21 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-//go:embed sql/jobs_by_id.sql
-var jobsByIDSQL string
+//go:embed sql/job_columns.sql
+var jobColumnsSQL string
 
-// wholeInput asks jobsByIDSQL for inputs of any size.
-const wholeInput = int64(math.MaxInt64)
+// wholeBodies asks for inputs and outputs of any size.
+const wholeBodies = int64(math.MaxInt64)
 
-// readJobs reads rows by id. Ids without a row are missing from the answer.
-func readJobs(ctx context.Context, db execer, ids []int64) (map[int64]Job, error) {
-	return readJobsUpTo(ctx, db, ids, wholeInput)
+// execer is a pool or a transaction.
+type execer interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// readJobsUpTo is readJobs without the inputs that take more than maxInput bytes in the table.
-func readJobsUpTo(ctx context.Context, db execer, ids []int64, maxInput int64) (map[int64]Job, error) {
-	rows, err := db.Query(ctx, jobsByIDSQL, ids, maxInput)
+// readJobs reads rows by id. Ids without a row are missing from the answer. Inputs and outputs of more than
+// maxBody bytes are left out.
+func readJobs(ctx context.Context, db execer, ids []int64, maxBody int64) (map[int64]Job, error) {
+	rows, err := db.Query(ctx, "select "+jobColumnsSQL+" from millrace.river_job where id = any ($2::bigint[])", maxBody, ids)
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
 	}
@@ -35,24 +36,25 @@ func readJobsUpTo(ctx context.Context, db execer, ids []int64, maxInput int64) (
 	}
 
 	found := make(map[int64]Job, len(jobs))
-	for _, job := range jobs {
-		found[job.ID] = job
+	for i := range jobs {
+		found[jobs[i].ID] = jobs[i]
 	}
 
 	return found, nil
 }
 
-// scanJob reads the columns that jobs_by_id.sql and list.sql select.
+// scanJob reads the columns of job_columns.sql.
 func scanJob(row pgx.CollectableRow) (Job, error) {
 	var (
 		job                     Job
 		state                   string
 		input, output, progress []byte
 		lastError               []byte
+		hasOutput               bool
 	)
 
 	if err := row.Scan(
-		&job.ID, &job.Function, &state, &input, &output, &lastError,
+		&job.ID, &job.Function, &state, &input, &output, &hasOutput, &lastError,
 		&job.Attempt, &job.MaxAttempts, &job.Queue, &job.Priority, &progress, &job.Version, &job.Tags,
 		&job.CreatedAt, &job.ScheduledAt, &job.StartedAt, &job.FinishedAt, &job.Node,
 	); err != nil {
@@ -61,6 +63,14 @@ func scanJob(row pgx.CollectableRow) (Job, error) {
 
 	job.State = stateOf(rivertype.JobState(state))
 	job.Input, job.Output = input, output
+
+	if input == nil {
+		job.Omitted = append(job.Omitted, "input")
+	}
+
+	if output == nil && hasOutput {
+		job.Omitted = append(job.Omitted, "output")
+	}
 
 	if job.State != StateCompleted {
 		job.Error = decodeFailure(lastError)

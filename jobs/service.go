@@ -23,6 +23,7 @@ type Service struct {
 	checker   checker
 	inserter  *inserter
 	submitter *submitter
+	watcher   *watcher
 
 	// What runs jobs; idle in an insert-only service.
 	attempts *attempts
@@ -51,6 +52,12 @@ func New(cfg Config) (*Service, error) {
 	s.inserter = &inserter{pool: cfg.Pool}
 	s.submitter = newSubmitter(s.inserter)
 	s.group.Add("submitter", s.submitter)
+	s.watcher = newWatcher(cfg.Pool, cfg.Deliver, cfg.Logger)
+	s.group.Add("watcher", s.watcher)
+
+	if cfg.Listener != nil {
+		cfg.Listener.Handle(hintChannel, s.watcher.heard, s.watcher.reset)
+	}
 
 	if cfg.InsertOnly {
 		return s, nil

@@ -1,0 +1,189 @@
+package jobs
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	defaultListLimit = 50
+	maxListLimit     = 500
+
+	// listWindow is how many rows one page looks at when no index serves its filters.
+	listWindow = 50_000
+
+	// listBody is the most bytes of an input and of an output in a list.
+	listBody = 16 << 10
+)
+
+// listFloorSQL is the id where a window ends: the listWindow-th row before $1, none when there are fewer.
+const listFloorSQL = `select id from millrace.river_job where id < $1 order by id desc offset $2 limit 1`
+
+// List returns a page of jobs, the newest first. Ids never change, so that pages neither repeat nor skip a job that
+// was there all the time, whatever is inserted or finishes meanwhile. *ValidationError for a bad query.
+func (s *Service) List(ctx context.Context, query ListQuery) (Page, error) {
+	before, err := s.checkList(&query)
+	if err != nil {
+		return Page{}, err
+	}
+
+	limit := query.Limit
+	if limit == 0 {
+		limit = defaultListLimit
+	}
+
+	floor, err := s.listFloor(ctx, &query, before)
+	if err != nil {
+		return Page{}, err
+	}
+
+	sql, args := listStatement(&query, before, floor, limit+1) // one more tells whether another page follows
+
+	rows, err := s.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return Page{}, fmt.Errorf("list jobs: %w", err)
+	}
+
+	jobs, err := pgx.CollectRows(rows, scanJob)
+	if err != nil {
+		return Page{}, fmt.Errorf("list jobs: %w", err)
+	}
+
+	page := Page{Jobs: jobs}
+
+	switch {
+	case len(jobs) > limit:
+		page.Jobs = jobs[:limit]
+		page.Next = encodeCursor(jobs[limit-1].ID)
+	case floor > 0:
+		page.Next = encodeCursor(floor)
+	}
+
+	return page, nil
+}
+
+func (s *Service) checkList(query *ListQuery) (before int64, err error) {
+	wrong := &ValidationError{}
+
+	if query.Limit < 0 || query.Limit > maxListLimit {
+		wrong.add("limit", fmt.Sprintf("must be between 1 and %d", maxListLimit))
+	}
+
+	if query.State != "" && !query.State.Valid() {
+		wrong.add("state", fmt.Sprintf("%.40q is no state", query.State))
+	}
+
+	for field, text := range map[string]string{"function": query.Function, "queue": query.Queue, "tag": query.Tag} {
+		if text != storable(text, len(text)) {
+			wrong.add(field, "holds characters that cannot be stored")
+		}
+	}
+
+	before, ok := decodeCursor(query.Cursor)
+	if !ok {
+		wrong.add("cursor", "was not returned by this list")
+	}
+
+	return before, wrong.orNil()
+}
+
+// listFloor returns the id at which the page's search ends, 0 for no end. States have indexes of their own.
+func (s *Service) listFloor(ctx context.Context, query *ListQuery, before int64) (int64, error) {
+	if query.Function == "" && query.Queue == "" && query.Tag == "" {
+		return 0, nil
+	}
+
+	rows, err := s.pool.Query(ctx, listFloorSQL, before, listWindow)
+	if err != nil {
+		return 0, fmt.Errorf("list jobs: %w", err)
+	}
+
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return 0, fmt.Errorf("list jobs: %w", err)
+	}
+
+	if len(ids) == 0 {
+		return 0, nil
+	}
+
+	return ids[0], nil
+}
+
+// listStatement puts the statement together from fixed pieces. The states stand in it as literals, since only then
+// the planner can use the partial indexes.
+func listStatement(query *ListQuery, before, floor int64, limit int) (sql string, args []any) {
+	args = []any{int64(listBody), before, floor}
+
+	var text strings.Builder
+
+	text.WriteString("select " + jobColumnsSQL + " from millrace.river_job where id < $2 and id >= $3")
+
+	if query.State != "" {
+		text.WriteString(" and state in (")
+
+		for i, stored := range query.State.stored() {
+			if i > 0 {
+				text.WriteString(", ")
+			}
+
+			text.WriteString("'" + string(stored) + "'") // from our own table of states
+		}
+
+		text.WriteString(")")
+
+		if query.State.Finished() {
+			text.WriteString(" and finalized_at is not null") // implied, and the index's predicate
+		}
+	}
+
+	for _, filter := range []struct{ value, condition string }{
+		{query.Function, " and kind = $"},
+		{query.Queue, " and queue = $"},
+		{query.Tag, " and tags @> array[$%]::varchar(255)[]"},
+	} {
+		if filter.value == "" {
+			continue
+		}
+
+		args = append(args, filter.value)
+		place := strconv.Itoa(len(args))
+
+		if head, tail, ok := strings.Cut(filter.condition, "%"); ok {
+			text.WriteString(head + place + tail)
+		} else {
+			text.WriteString(filter.condition + place)
+		}
+	}
+
+	args = append(args, limit)
+	text.WriteString(" order by id desc limit $" + strconv.Itoa(len(args)))
+
+	return text.String(), args
+}
+
+// encodeCursor makes the opaque form of "jobs before this id".
+func encodeCursor(id int64) string {
+	return base64.RawURLEncoding.EncodeToString(strconv.AppendInt([]byte("j"), id, 10)) //nolint:mnd // decimal
+}
+
+func decodeCursor(cursor string) (before int64, ok bool) {
+	if cursor == "" {
+		return math.MaxInt64, true
+	}
+
+	decoded, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(decoded) < 2 || decoded[0] != 'j' {
+		return 0, false
+	}
+
+	before, err = strconv.ParseInt(string(decoded[1:]), 10, 64)
+
+	return before, err == nil && before > 0
+}

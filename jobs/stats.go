@@ -1,0 +1,75 @@
+package jobs
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river/rivertype"
+)
+
+//go:embed sql/count_states.sql
+var countStatesSQL string
+
+//go:embed sql/count_queues.sql
+var countQueuesSQL string
+
+//go:embed sql/nodes.sql
+var nodesSQL string
+
+// Stats counts jobs by state and by queue, each count up to CountLimit, and lists the nodes that were heard from
+// lately. Its cost does not grow with the number of jobs.
+func (s *Service) Stats(ctx context.Context) (Stats, error) { return readStats(ctx, s.pool) }
+
+func readStats(ctx context.Context, db execer) (Stats, error) {
+	stats := Stats{CountLimit: CountLimit, Queues: []QueueStats{}, Nodes: []Node{}}
+
+	var err error
+	if stats.States, err = countStates(ctx, db); err != nil {
+		return Stats{}, err
+	}
+
+	rows, err := db.Query(ctx, countQueuesSQL, CountLimit)
+	if err != nil {
+		return Stats{}, fmt.Errorf("count the jobs of the queues: %w", err)
+	}
+
+	if stats.Queues, err = pgx.AppendRows(stats.Queues, rows, pgx.RowToStructByPos[QueueStats]); err != nil {
+		return Stats{}, fmt.Errorf("count the jobs of the queues: %w", err)
+	}
+
+	if rows, err = db.Query(ctx, nodesSQL); err != nil {
+		return Stats{}, fmt.Errorf("list the nodes: %w", err)
+	}
+
+	if stats.Nodes, err = pgx.AppendRows(stats.Nodes, rows, pgx.RowToStructByPos[Node]); err != nil {
+		return Stats{}, fmt.Errorf("list the nodes: %w", err)
+	}
+
+	return stats, nil
+}
+
+// countStates counts the jobs of each state, up to CountLimit.
+func countStates(ctx context.Context, db execer) (map[State]int, error) {
+	rows, err := db.Query(ctx, countStatesSQL, CountLimit)
+	if err != nil {
+		return nil, fmt.Errorf("count jobs: %w", err)
+	}
+
+	var (
+		stored string
+		n      int
+		counts = make(map[State]int, len(States()))
+	)
+
+	if _, err := pgx.ForEachRow(rows, []any{&stored, &n}, func() error {
+		counts[stateOf(rivertype.JobState(stored))] += n
+
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("count jobs: %w", err)
+	}
+
+	return counts, nil
+}

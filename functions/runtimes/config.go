@@ -61,9 +61,24 @@ func (c Config) Settings(version string) jobs.Settings {
 	}
 }
 
+// ConfigOf is the configuration that gives settings.
+func ConfigOf(settings jobs.Settings) Config {
+	return Config{
+		Queue:       settings.Queue,
+		Priority:    settings.Priority,
+		MaxAttempts: settings.MaxAttempts,
+		Timeout:     Milliseconds(settings.Timeout.Milliseconds()),
+		Backoff: Backoff{
+			First:  Milliseconds(settings.Backoff.First.Milliseconds()),
+			Max:    Milliseconds(settings.Backoff.Max.Milliseconds()),
+			Factor: settings.Backoff.Factor,
+		},
+	}
+}
+
 // ParseConfig reads a configuration from JSON, as a function exports it:
 //
-//	queue        name of the queue: letters, digits, '_' and '-', at most 64
+//	queue        name of the queue: lower-case letters and digits, joined by '_' or '-', at most 64
 //	priority     1 (first) to 4 (last)
 //	retries      attempts after the first one, 0 to 99; or, instead,
 //	maxAttempts  attempts in all, 1 to 100
@@ -122,11 +137,15 @@ func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
 	}
 }
 
-var queueName = regexp.MustCompile(`\A[A-Za-z0-9_-]{1,64}\z`)
+// queueName and its length are River's, as in package jobs.
+var queueName = regexp.MustCompile(`\A[a-z0-9]+([_-]?[a-z0-9]+)*\z`)
+
+const maxQueueName = 64
 
 func (p *parser) queue(raw json.RawMessage) {
-	if err := json.Unmarshal(raw, &p.config.Queue); err != nil || !queueName.MatchString(p.config.Queue) {
-		p.mistake("config.queue must be a name of letters, digits, '_' and '-', at most 64, not %s", raw)
+	if err := json.Unmarshal(raw, &p.config.Queue); err != nil ||
+		len(p.config.Queue) > maxQueueName || !queueName.MatchString(p.config.Queue) {
+		p.mistake("config.queue must be lower-case letters and digits, joined by '_' or '-', at most %d, not %s", maxQueueName, raw)
 	}
 }
 

@@ -50,8 +50,8 @@ func enqueue(ctx context.Context, host Host, args []json.RawMessage) (json.RawMe
 	}
 
 	request := EnqueueRequest{Function: function, Input: argument(args, 1)}
-	if options := argument(args, 2); string(options) != "null" {
-		request.Options = options
+	if request.Options, err = ParseOptions(argument(args, 2)); err != nil {
+		return nil, fmt.Errorf("enqueue %s: %w", function, err)
 	}
 
 	id, err := host.Enqueue(ctx, request)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 // Host is what a running function can ask of the platform: the operations of its ctx. Methods are safe for
@@ -31,5 +33,5 @@ type Host interface {
 type EnqueueRequest struct {
 	Function string
 	Input    json.RawMessage // JSON; empty means null
-	Options  json.RawMessage // JSON object as ParseOptions reads it, or empty
+	Options  jobs.Options
 }

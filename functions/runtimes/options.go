@@ -11,7 +11,7 @@ import (
 	"github.com/millrace-dev/millrace/jobs"
 )
 
-// ParseOptions reads the options of ctx.enqueue from a JSON object; empty means none:
+// ParseOptions reads the options of ctx.enqueue from a JSON object, or null for none:
 //
 //	queue, priority, maxAttempts, timeout   as in a function's config
 //	delay            as "10m" or a number of milliseconds
@@ -22,10 +22,6 @@ import (
 // Ranges are checked by the job service, which all submissions pass. Unknown keys are an error.
 func ParseOptions(raw []byte) (jobs.Options, error) {
 	options := jobs.Options{}
-	if len(raw) == 0 {
-		return options, nil
-	}
-
 	fields := map[string]json.RawMessage{}
 	if err := json.Unmarshal(raw, &fields); err != nil {
 		return options, fmt.Errorf("the options must be an object, not %s", raw)

@@ -21,11 +21,11 @@ type bundled struct {
 	files           []string
 }
 
-// bundle makes one script of source. It reads nothing but source.Files.
-func bundle(source runtimes.Source) (bundled, error) {
+// bundle makes one script of source. It reads nothing but source.Files. Further plugins are asked first.
+func bundle(source runtimes.Source, first ...api.Plugin) (bundled, error) {
 	result := api.Build(api.BuildOptions{
 		EntryPoints:   []string{source.Entry},
-		Plugins:       []api.Plugin{uploaded(source.Files)},
+		Plugins:       append(first, uploaded(source.Files)),
 		Bundle:        true,
 		Format:        api.FormatIIFE,
 		GlobalName:    moduleName,

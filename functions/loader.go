@@ -1,0 +1,99 @@
+package functions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/millrace-dev/millrace/functions/runtimes"
+)
+
+const (
+	loadTimeout = 15 * time.Second
+	cacheBytes  = 64 << 20 // of bundles and source maps, which is about what a compiled version weighs
+)
+
+// loader makes stored versions ready to be called, once each while they are in use.
+type loader struct {
+	pool    *pgxpool.Pool
+	runners map[string]runtimes.Runner
+	group   singleflight.Group
+	cache   *lru[versionKey, loaded]
+}
+
+type versionKey struct{ function, version string }
+
+type loaded struct {
+	runner  runtimes.Runner
+	program runtimes.Program
+}
+
+func newLoader(pool *pgxpool.Pool, runners map[string]runtimes.Runner) *loader {
+	return &loader{pool: pool, runners: runners, cache: newLRU[versionKey, loaded](cacheBytes)}
+}
+
+// load returns a version, from memory if it is there. Callers that ask for the same one at once share the work, which
+// goes on when one of them gives up. ErrUnknownFunction if there is no such version.
+func (l *loader) load(ctx context.Context, key versionKey) (loaded, error) {
+	if v, ok := l.cache.get(key); ok {
+		return v, nil
+	}
+
+	result := l.group.DoChan(key.function+"@"+key.version, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+
+		return l.read(ctx, key)
+	})
+
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return loaded{}, r.Err
+		}
+
+		return r.Val.(loaded), nil
+	case <-ctx.Done():
+		return loaded{}, ctx.Err()
+	}
+}
+
+func (l *loader) read(ctx context.Context, key versionKey) (loaded, error) {
+	version := runtimes.Version{Function: key.function, ID: key.version}
+
+	var runtime string
+	var config []byte
+	err := l.pool.QueryRow(ctx, sqlVersionLoad, key.function, key.version).
+		Scan(&runtime, &version.Entry, &config, &version.Code, &version.SourceMap)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return loaded{}, fmt.Errorf("%w: %s in version %s", ErrUnknownFunction, key.function, key.version)
+	}
+
+	if err != nil {
+		return loaded{}, fmt.Errorf("load %s in version %s: %w", key.function, key.version, err)
+	}
+
+	if version.Config, err = decodeConfig(config); err != nil {
+		return loaded{}, err
+	}
+
+	runner, ok := l.runners[runtime]
+	if !ok {
+		return loaded{}, fmt.Errorf("%s needs the runtime %q, which this instance does not have", key.function, runtime)
+	}
+
+	program, err := runner.Prepare(ctx, version)
+	if err != nil {
+		return loaded{}, fmt.Errorf("prepare %s in version %s: %w", key.function, key.version, err)
+	}
+
+	v := loaded{runner: runner, program: program}
+	l.cache.add(key, v, len(version.Code)+len(version.SourceMap))
+
+	return v, nil
+}

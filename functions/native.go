@@ -1,0 +1,53 @@
+package functions
+
+import (
+	"fmt"
+
+	"github.com/millrace-dev/millrace/functions/runtimes"
+	"github.com/millrace-dev/millrace/functions/runtimes/native"
+	"github.com/millrace-dev/millrace/jobs"
+)
+
+// NativeFunc is a function written in Go: it takes and returns JSON. Handle in package native makes one of a function
+// on Go types.
+type NativeFunc = native.Func
+
+type nativeFunction struct {
+	function Function
+	settings jobs.Settings
+	program  runtimes.Program
+}
+
+// RegisterNative makes a Go function callable under a name. It must be called before Start, on every instance that
+// works or submits its jobs. Its settings' Version is ignored: the program is the version. The function hides one of
+// the same name that was deployed.
+func (s *Service) RegisterNative(name string, fn NativeFunc, settings jobs.Settings) error {
+	mistake := checkName(name)
+	switch {
+	case mistake != "":
+		return fmt.Errorf("register %q: the name %s", name, mistake)
+	case fn == nil:
+		return fmt.Errorf("register %s: the function is nil", name)
+	case s.isNative(name):
+		return fmt.Errorf("register %s: it is registered already", name)
+	case s.Running():
+		return fmt.Errorf("register %s: functions must be registered before Start", name)
+	}
+
+	settings.Version = nativeVersion
+	s.native[name] = nativeFunction{
+		function: Function{
+			Name: name, Runtime: runtimeNative, Version: nativeVersion, UpdatedAt: s.started,
+			Config: runtimes.ConfigOf(settings),
+		},
+		settings: settings,
+		program:  fn,
+	}
+
+	return nil
+}
+
+func (s *Service) isNative(name string) bool {
+	_, ok := s.native[name]
+	return ok
+}

@@ -1,0 +1,119 @@
+package functions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millrace-dev/millrace/functions/runtimes"
+	"github.com/millrace-dev/millrace/functions/runtimes/js"
+	"github.com/millrace-dev/millrace/functions/runtimes/native"
+	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/jobs"
+)
+
+// Publisher sends data to a channel; it returns once that is committed.
+type Publisher interface {
+	Publish(ctx context.Context, channel string, data []byte) error
+}
+
+// Enqueuer submits a job; it returns its id once that is committed.
+type Enqueuer interface {
+	Enqueue(ctx context.Context, function string, input json.RawMessage, opts jobs.Options) (id int64, err error)
+}
+
+// JSConfig is how much the JavaScript runtime may use.
+type JSConfig = js.Config
+
+// Config is what a Service needs. Pool, Publisher and Enqueuer are required.
+type Config struct {
+	Pool *pgxpool.Pool
+	// Listener makes deploys travel at once; it must not be started yet. Without one they take a second.
+	Listener  *postgres.Listener
+	Publisher Publisher
+	Enqueuer  Enqueuer
+	JS        JSConfig
+	// Logger is for operators; functions log to their jobs. nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Service knows the functions and runs them. It is safe for concurrent use.
+type Service struct {
+	service.Base
+
+	pool      *pgxpool.Pool
+	log       *slog.Logger
+	publisher Publisher
+	enqueuer  Enqueuer
+	started   time.Time
+
+	js     *js.Runner
+	goes   *native.Runner
+	native map[string]nativeFunction // not changed after Start
+	live   *live
+	loader *loader
+}
+
+var _ jobs.Executor = (*Service)(nil)
+
+// New makes a Service. Every mistake in config is in the error.
+func New(config Config) (*Service, error) {
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
+
+	if config.JS.Logger == nil {
+		config.JS.Logger = config.Logger
+	}
+
+	var mistakes []error
+	for what, missing := range map[string]bool{
+		"Pool": config.Pool == nil, "Publisher": config.Publisher == nil, "Enqueuer": config.Enqueuer == nil,
+	} {
+		if missing {
+			mistakes = append(mistakes, fmt.Errorf("%s is required", what))
+		}
+	}
+
+	script, err := js.New(config.JS)
+	if err := errors.Join(append(mistakes, err)...); err != nil {
+		return nil, fmt.Errorf("configure functions: %w", err)
+	}
+
+	s := &Service{
+		pool: config.Pool, log: config.Logger, publisher: config.Publisher, enqueuer: config.Enqueuer,
+		started: time.Now(), js: script, goes: native.New(), native: map[string]nativeFunction{},
+		live:   newLive(config.Pool),
+		loader: newLoader(config.Pool, map[string]runtimes.Runner{runtimeJS: script}),
+	}
+	if config.Listener != nil {
+		config.Listener.Handle(notifyChannel, s.live.notified, func(context.Context) { s.live.notified("") })
+	}
+
+	return s, nil
+}
+
+// Start reads which functions are live and follows deploys from now on.
+func (s *Service) Start(ctx context.Context) error {
+	if _, err := s.Begin(ctx); err != nil {
+		return fmt.Errorf("start functions: %w", err)
+	}
+
+	if err := s.live.refresh(ctx); err != nil {
+		return errors.Join(fmt.Errorf("start functions: %w", err), s.Stop(context.WithoutCancel(ctx)))
+	}
+	s.Go(s.follow)
+
+	return nil
+}
+
+// Stop ends following deploys and the runtimes, and interrupts the calls under way. Drain the jobs first.
+func (s *Service) Stop(ctx context.Context) error {
+	return errors.Join(s.Base.Stop(ctx), s.js.Close(ctx), s.goes.Close(ctx))
+}

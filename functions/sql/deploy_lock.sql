@@ -1,0 +1,1 @@
+lock table millrace.function in share row exclusive mode

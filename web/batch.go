@@ -232,25 +232,35 @@ func (b *batch) insert(group []batchItem) {
 	ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
 	defer cancel()
 	var answers []jobs.Result
-	var err error
 	if len(subs) > 0 {
-		if answers, err = b.jobs.SubmitMany(ctx, subs); err != nil {
+		var err error
+		if answers, err = b.jobs.SubmitMany(ctx, subs); err == nil {
+			err = outage(answers)
+		}
+		if err != nil {
 			b.failure = err
 			close(b.failed)
 		}
 	}
 	for _, item := range group {
 		result := batchResult{Index: item.index, Error: item.problem}
-		switch {
-		case item.problem != nil:
-		case err != nil:
-			result.Error = problemOf(err)
-		default:
+		if item.problem == nil {
 			result.take(answers[0], item.sub.Input)
 			answers = answers[1:]
 		}
 		b.results = append(b.results, result)
 	}
+}
+
+// outage is the error of a group of which nothing could be inserted for a reason that is not the submissions':
+// the next group would only wait for the same.
+func outage(answers []jobs.Result) error {
+	for _, answer := range answers {
+		if answer.Err == nil || problemOf(answer.Err).Status < http.StatusInternalServerError {
+			return nil
+		}
+	}
+	return answers[0].Err
 }
 
 func (r *batchResult) take(answer jobs.Result, input []byte) {

@@ -48,10 +48,10 @@ type Config struct {
 	// Zero: 30 s.
 	BodyTimeout time.Duration
 
-	// Registry gets the server's own metrics, and everything in it is shown at /metrics. Nil: one of its own.
-	Registry *prometheus.Registry
-	Version  string       // shown in /openapi.json
-	Logger   *slog.Logger // nil: silence. Requests are logged at debug, refused ones at info, failed ones at error
+	// Metrics gets the server's own metrics, and everything in it is shown at /metrics. Nil: a registry of its own.
+	Metrics *prometheus.Registry
+	Version string       // shown in /openapi.json
+	Logger  *slog.Logger // nil: silence. Requests are logged at debug, refused ones at info, failed ones at error
 }
 
 const (
@@ -87,8 +87,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Ready == nil {
 		c.Ready = func(context.Context) error { return nil }
 	}
-	if c.Registry == nil {
-		c.Registry = prometheus.NewRegistry()
+	if c.Metrics == nil {
+		c.Metrics = prometheus.NewRegistry()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -43,7 +43,7 @@ func (s *Server) listVersions(c *fiber.Ctx) error {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
 	return writeJSON(c, http.StatusOK, struct {
-		Versions []functions.FunctionVersion `json:"versions"`
+		Versions []functions.Version `json:"versions"`
 	}{versions})
 }
 
@@ -56,9 +56,6 @@ type source struct {
 }
 
 func (s source) function() functions.Source {
-	if s.Runtime == "" {
-		s.Runtime = "js"
-	}
 	files := make(map[string][]byte, len(s.Files))
 	for path, text := range s.Files {
 		files[path] = []byte(text)
@@ -66,7 +63,8 @@ func (s source) function() functions.Source {
 	return functions.Source{Name: s.Name, Runtime: s.Runtime, Entry: s.Entry, Files: files}
 }
 
-// deploy takes {functions: [{name, runtime, entry, files: {path: text}}], remove: [name]}.
+// deploy takes {functions: [{name, runtime, entry, files: {path: text}}], remove: [name]}. With ?dry_run=true it
+// tells what would change.
 func (s *Server) deploy(c *fiber.Ctx) error {
 	var said struct {
 		Functions []source `json:"functions"`
@@ -78,7 +76,7 @@ func (s *Server) deploy(c *fiber.Ctx) error {
 	if len(said.Functions)+len(said.Remove) == 0 {
 		return fieldProblem(CodeValidationFailed, FieldError{Field: "functions", Message: "names nothing to deploy or remove"})
 	}
-	want := functions.Deployment{Remove: said.Remove}
+	want := functions.Deployment{Remove: said.Remove, DryRun: c.Query("dry_run") == "true"}
 	for _, f := range said.Functions {
 		want.Functions = append(want.Functions, f.function())
 	}
@@ -127,8 +125,9 @@ func (s *Server) rollback(c *fiber.Ctx) error {
 	if said.Version == "" {
 		return fieldProblem(CodeValidationFailed, FieldError{Field: "version", Message: "is missing"})
 	}
-	if err := s.cfg.Functions.Rollback(c.UserContext(), name, said.Version); err != nil {
+	result, err := s.cfg.Functions.Rollback(c.UserContext(), name, said.Version)
+	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
-	return s.getFunction(c)
+	return writeJSON(c, http.StatusOK, result)
 }

@@ -80,6 +80,7 @@ func (s *Server) mintToken(c *fiber.Ctx) error {
 	}
 	token, expires, err := s.cfg.Auth.MintToken(c.UserContext(), identityOf(c), auth.TokenParams{
 		User: said.User, Subscribe: said.Subscribe, Publish: said.Publish, ExpiresIn: time.Duration(said.ExpiresIn),
+		Readable: s.owners.readable(identityOf(c)),
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf

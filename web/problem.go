@@ -9,6 +9,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+
+	"github.com/millrace-dev/millrace/functions"
 )
 
 const contentProblem = "application/problem+json"
@@ -24,17 +26,9 @@ type Problem struct {
 	RequestID string       `json:"request_id,omitempty"`
 	Errors    []FieldError `json:"errors,omitempty"`
 	// Diagnostics are the mistakes in the source of functions that do not build.
-	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+	Diagnostics []functions.Diagnostic `json:"diagnostics,omitempty"`
 
 	retryAfter time.Duration
-}
-
-// Diagnostic is one mistake in a function's source. Line and Column count from 1; 0 is unknown.
-type Diagnostic struct {
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-	Column  int    `json:"column"`
-	Message string `json:"message"`
 }
 
 // FieldError is what is wrong with one field.

@@ -19,6 +19,7 @@ const (
 	CodeMethodNotAllowed    Code = "method_not_allowed"
 	CodeRequestTimeout      Code = "request_timeout"
 	CodeJobState            Code = "job_state"
+	CodeNativeFunction      Code = "native_function"
 	CodeChannelReadOnly     Code = "channel_read_only"
 	CodeUnrecoverable       Code = "unrecoverable"
 	CodeBodyTooLarge        Code = "body_too_large"
@@ -80,6 +81,10 @@ var definitions = map[Code]definition{
 	CodeJobState: {
 		http.StatusConflict, "The job's state does not allow this",
 		"Unfinished jobs can be cancelled, finished ones retried.",
+	},
+	CodeNativeFunction: {
+		http.StatusConflict, "The function is part of the program",
+		"It changes with the program: it cannot be deployed, removed or rolled back.",
 	},
 	CodeChannelReadOnly: {
 		http.StatusConflict, "Nobody publishes to this channel",

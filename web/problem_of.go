@@ -54,9 +54,7 @@ func typedProblem(err error) *Problem {
 		return p
 	case errors.As(err, &build):
 		p := newProblem(CodeBuildFailed, "")
-		for _, d := range build.Diagnostics {
-			p.Diagnostics = append(p.Diagnostics, Diagnostic{File: d.File, Line: d.Line, Column: d.Column, Message: d.Message})
-		}
+		p.Diagnostics = build.Diagnostics
 		return p
 	case errors.As(err, &unready):
 		p := newProblem(CodeNotReady, "")
@@ -107,6 +105,7 @@ func sentinelProblem(err error) *Problem {
 		{jobs.ErrIdempotencyMismatch, CodeIdempotencyMismatch, ""},
 		{jobs.ErrStopped, CodeUnavailable, "This instance is stopping."},
 		{functions.ErrUnknownVersion, CodeUnknownVersion, ""},
+		{functions.ErrNative, CodeNativeFunction, ""},
 		{realtime.ErrChannelName, CodeInvalidRequest, "This is not a channel's name."},
 		{realtime.ErrTooLarge, CodeMessageTooLarge, ""},
 		{realtime.ErrNotJSON, CodeInvalidJSON, ""},

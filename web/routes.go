@@ -155,7 +155,7 @@ func (s *Server) channelRoutes() []Route {
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/ws", Scope: Public, Timeout: Endless, Upgrade: true,
-			Handler: s.protocol, Summary: "WebSocket in centrifuge's protocol; its connect frame carries the credential.",
+			Handler: s.doors.Protocol, Summary: "WebSocket in centrifuge's protocol; its connect frame carries the credential.",
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/stream", Scope: AnyKey, Timeout: Endless, TokenQuery: true,

@@ -31,6 +31,7 @@ type Server struct {
 	log     *slog.Logger
 	app     *fiber.App
 	doors   *doors.Doors
+	owners  *jobOwners
 	routes  []Route
 	origins origins
 	metrics *metrics
@@ -57,7 +58,7 @@ func New(cfg Config) (*Server, error) {
 	if s.page, err = newPage(cfg.UI); err != nil {
 		return nil, err
 	}
-	s.metrics = newMetrics(cfg.Registry, s)
+	s.metrics = newMetrics(cfg.Metrics, s)
 	s.base, s.end = context.WithCancel(context.Background())
 	if err := s.openDoors(); err != nil {
 		return nil, err
@@ -134,12 +135,12 @@ func (s *Server) newApp() *fiber.App {
 // Routes returns a copy of the table.
 func (s *Server) Routes() []Route { return append([]Route(nil), s.routes...) }
 
-// Addr is where the server listens; nil before Start.
-func (s *Server) Addr() net.Addr {
+// Addr is the host:port that the server listens on; empty before Start.
+func (s *Server) Addr() string {
 	if ln := s.ln.Load(); ln != nil {
-		return ln.Addr()
+		return ln.Addr().String()
 	}
-	return nil
+	return ""
 }
 
 // Start listens and returns when connections are accepted.

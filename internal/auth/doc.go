@@ -13,6 +13,7 @@
 //   - Nobody grants more than they hold: scopes of a new key and patterns of a token are covered by those
 //     of whoever makes them.
 //   - Every refusal is the same ErrUnauthenticated: unknown, wrong, expired, revoked and malformed look alike.
+//     (A token of ours that ran out is told so, ErrExpired, because its holder can get a new one.)
 //
 // # Credentials
 //

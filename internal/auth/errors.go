@@ -2,12 +2,15 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
 var (
 	// ErrUnauthenticated is the one refusal of every credential: unknown, malformed, wrong, expired, revoked.
 	ErrUnauthenticated = errors.New("unauthenticated")
+	// ErrExpired is ErrUnauthenticated for a token of ours that was good once: its holder can get a new one.
+	ErrExpired = fmt.Errorf("expired: %w", ErrUnauthenticated)
 	// ErrNotFound is returned by Revoke for an id that is no key's.
 	ErrNotFound = errors.New("no such key")
 	// ErrBeyond is returned when somebody grants what they do not hold themselves.

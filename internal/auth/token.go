@@ -134,8 +134,8 @@ func looksLikeToken(bearer string) bool {
 	return strings.HasPrefix(bearer, "eyJ") && strings.Count(bearer, ".") == 2
 }
 
-// ParseToken verifies a token: HS256 only, signed here, not expired, its key alive. Errors: ErrUnauthenticated;
-// anything else means that it could not be found out.
+// ParseToken verifies a token: HS256 only, signed here, not expired, its key alive. Errors: ErrUnauthenticated,
+// which ErrExpired is too; anything else means that it could not be found out.
 func (s *Store) ParseToken(ctx context.Context, text string) (Identity, error) {
 	if len(text) > maxBearer {
 		return Identity{}, ErrUnauthenticated
@@ -152,6 +152,9 @@ func (s *Store) ParseToken(ctx context.Context, text string) (Identity, error) {
 		jwt.WithLeeway(tokenLeeway),
 		jwt.WithTimeFunc(s.now),
 	)
+	if errors.Is(err, jwt.ErrTokenExpired) {
+		return Identity{}, ErrExpired // said after the signature was verified
+	}
 	if err != nil || said.Subject == "" {
 		return Identity{}, ErrUnauthenticated
 	}

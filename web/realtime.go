@@ -1,0 +1,138 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/realtime"
+	"github.com/millrace-dev/millrace/web/doors"
+)
+
+// JobReader finds a job: jobs.Service.
+type JobReader interface {
+	Get(ctx context.Context, id int64) (jobs.Job, error)
+}
+
+// Authenticator is what realtime.Config.Authenticate needs: it recognises the token or key of a connect frame.
+func Authenticator(store *auth.Store, reader JobReader) func(context.Context, string) (realtime.Credentials, error) {
+	owners := newJobOwners(reader)
+	return func(ctx context.Context, token string) (realtime.Credentials, error) {
+		id, err := store.Authenticate(ctx, token)
+		switch {
+		case err == nil:
+			return owners.credentials(id), nil
+		case errors.Is(err, auth.ErrExpired):
+			return realtime.Credentials{}, fmt.Errorf("connect frame: %w", realtime.ErrTokenExpired)
+		case errors.Is(err, auth.ErrUnauthenticated):
+			return realtime.Credentials{}, fmt.Errorf("connect frame: %w", realtime.ErrUnauthenticated)
+		default:
+			return realtime.Credentials{}, err //nolint:wrapcheck // ours
+		}
+	}
+}
+
+// openDoors makes the three doors of the hub.
+func (s *Server) openDoors() (err error) {
+	s.owners = newJobOwners(s.cfg.Jobs)
+	s.doors, err = doors.New(doors.Config{
+		Hub: s.cfg.Hub,
+		Identify: func(c *fiber.Ctx) (realtime.Credentials, error) {
+			return s.owners.credentials(identityOf(c)), nil // the route has recognised the caller
+		},
+		Origins: s.origins.admits,
+		Logger:  s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("open the doors: %w", err)
+	}
+	return nil
+}
+
+// jobEvents is the SSE door on one job's channel.
+func (s *Server) jobEvents(c *fiber.Ctx) error {
+	job, err := s.readableJob(c)
+	if err != nil {
+		return err
+	}
+	query := c.Context().QueryArgs()
+	query.Set("channels", "job:"+strconv.FormatInt(job.ID, 10))
+	return s.doors.SSE(c) //nolint:wrapcheck // mapped by problemOf
+}
+
+// jobOwners remembers which function a job is of, which never changes, so that a pattern of jobs:read can be
+// applied to the channel "job:<id>".
+type jobOwners struct {
+	reader JobReader
+	mu     sync.Mutex
+	known  map[string]string
+}
+
+const (
+	maxOwners    = 10_000
+	ownerTimeout = 2 * time.Second
+)
+
+func newJobOwners(reader JobReader) *jobOwners {
+	return &jobOwners{reader: reader, known: map[string]string{}}
+}
+
+// credentials is an identity as the hub asks about it.
+func (o *jobOwners) credentials(id auth.Identity) realtime.Credentials {
+	return realtime.Credentials{
+		User:      id.User,
+		Key:       id.Key,
+		ExpiresAt: id.ExpiresAt,
+		May: func(action realtime.Action, channel string) bool {
+			switch action {
+			case realtime.ActionSubscribe:
+				return id.MaySubscribe(channel, o.readable(id))
+			case realtime.ActionPublish:
+				return id.Allows(auth.ScopeChannelsPublish, channel)
+			default:
+				return false
+			}
+		},
+	}
+}
+
+// readable tells whether the identity may read the job with an id. What cannot be found out is refused.
+func (o *jobOwners) readable(who auth.Identity) func(jobID string) bool {
+	return func(jobID string) bool {
+		function, ok := o.find(jobID)
+		return ok && who.Allows(auth.ScopeJobsRead, function)
+	}
+}
+
+func (o *jobOwners) find(jobID string) (function string, ok bool) {
+	o.mu.Lock()
+	function, ok = o.known[jobID]
+	o.mu.Unlock()
+	if ok {
+		return function, true
+	}
+	id, err := strconv.ParseInt(jobID, 10, 64)
+	if err != nil {
+		return "", false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), ownerTimeout)
+	defer cancel()
+	job, err := o.reader.Get(ctx, id)
+	if err != nil {
+		return "", false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.known) >= maxOwners {
+		clear(o.known)
+	}
+	o.known[jobID] = job.Function
+	return job.Function, true
+}

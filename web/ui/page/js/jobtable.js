@@ -7,7 +7,7 @@ import { ago, setAgo } from "./times.js";
 
 const most = 40; // rows
 
-/** JobTable shows summaries of jobs: { id, function, state, attempt, at, progress? }. */
+/** JobTable shows summaries of jobs: { id, function, state, attempt, at }. */
 export class JobTable {
   #rows = new Map(); // id → row
   #waiting = new Map(); // id → summary, not shown yet
@@ -27,6 +27,17 @@ export class JobTable {
     for (const end of ["pointerleave", "focusout"]) {
       this.element.addEventListener(end, () => setTimeout(() => this.#settle()));
     }
+  }
+
+  /** running are the shown jobs that run, newest first. */
+  get running() {
+    return [...this.#body.children].map((element) => this.#rows.get(element.dataset.job).summary)
+      .filter(({ state }) => state === "running");
+  }
+
+  /** progress shows what a running job reported. */
+  progress(id, progress) {
+    this.#rows.get(id)?.report(progress);
   }
 
   get empty() {
@@ -102,7 +113,7 @@ function keep(summaries) {
 class Row {
   #state;
   #when;
-  #bar = el("progress", { max: 100 });
+  #bar = el("progress", { max: 100, "aria-label": "Progress" });
   #share = el("span");
   #meter = el("div", { class: "meter", hidden: true }, this.#bar, this.#share);
   #note = el("span", { class: "muted" });
@@ -123,13 +134,16 @@ class Row {
     this.summary = summary;
     setPill(this.#state, summary.state);
     setAgo(this.#when, summary.at);
-    const progress = summary.state === "running" ? summary.progress : null;
-    this.#meter.hidden = !progress;
-    if (progress) {
-      this.#bar.value = progress.percent;
-      this.#bar.setAttribute("aria-label", `Progress of job ${summary.id}`);
-      setText(this.#share, percent(progress.percent));
-    }
-    setText(this.#note, !progress && summary.attempt > 1 ? `attempt ${summary.attempt}` : "");
+    if (summary.state !== "running") this.#meter.hidden = true;
+    setText(this.#note, this.#meter.hidden && summary.attempt > 1 ? `attempt ${summary.attempt}` : "");
+  }
+
+  report(progress) {
+    if (this.summary.state !== "running") return;
+    this.#meter.hidden = false;
+    this.#bar.value = progress.percent;
+    this.#meter.title = progress.message;
+    setText(this.#share, percent(progress.percent));
+    setText(this.#note, "");
   }
 }

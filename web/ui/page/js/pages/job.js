@@ -1,5 +1,5 @@
 // What happened to a job, and what happens to it now.
-import { post } from "../api.js";
+import { get, post } from "../api.js";
 import { copyButton } from "../copy.js";
 import { submitLine } from "../curl.js";
 import { el, setText } from "../dom.js";
@@ -76,13 +76,30 @@ class JobView {
     this.#facts.show(job);
     this.#error.show(job);
     this.#progress.show(job.progress);
-    this.#input.show(job.input);
-    this.#output.show(job.output, job.state === "completed" ? null : finished(job.state) ? "none" : "not yet");
+    this.#showDocuments(job);
     this.#again.href = `#/run?function=${encodeURIComponent(job.function)}&like=${job.id}`;
     this.#retry.hidden = !finished(job.state) || job.state === "completed";
     this.#cancel.hidden = finished(job.state);
     // A snapshot opens a connection, an end closes an attempt: both are where live lines may have been missed.
     if (first || finished(job.state)) this.log.catchUp();
+  }
+
+  #showDocuments(job) {
+    const omitted = job.omitted ?? [];
+    if (omitted.includes("input")) this.#input.expect();
+    else this.#input.show(job.input);
+    if (omitted.includes("output")) this.#output.expect();
+    else this.#output.show(job.output, job.state === "completed" ? null : finished(job.state) ? "none" : "not yet");
+    if (omitted.length > 0) this.#readWhole();
+  }
+
+  /** readWhole fetches what was too large for the channel. */
+  async #readWhole() {
+    try {
+      this.#showDocuments(await get(`v1/jobs/${this.id}`, this.#abort.signal));
+    } catch (problem) {
+      if (problem.name !== "AbortError") this.#say(problem.text);
+    }
   }
 
   async #act(action) {

@@ -5,6 +5,7 @@ import { el } from "../dom.js";
 import { Fleet } from "../fleet.js";
 import { JobTable } from "../jobtable.js";
 import { liveBadge, watch } from "../live.js";
+import { RowProgress } from "../rowprogress.js";
 import { teach } from "../teach.js";
 
 const rereadMs = 10_000; // of functions and nodes, which have no live channel
@@ -20,6 +21,7 @@ export function overview(root) {
     announced.hidden = waiting === 0;
     announced.textContent = `${waiting} new`;
   });
+  const progress = new RowProgress((id, report) => table.progress(id, report));
   announced.addEventListener("click", () => table.show());
   const empty = el("div", { class: "teach", hidden: true });
 
@@ -39,6 +41,7 @@ export function overview(root) {
       table.apply(event.jobs);
       counts.show(event.counts);
     }
+    progress.running = table.running;
     empty.hidden = !table.empty;
   }, (reason) => {
     message.hidden = false;
@@ -60,6 +63,7 @@ export function overview(root) {
 
   return () => {
     clearInterval(timer);
+    progress.end();
     abort.abort();
     stop();
   };

@@ -90,7 +90,7 @@ func TestFollowRefused(t *testing.T) {
 }
 
 func streamMessage(id, channel string, offset int) string {
-	return fmt.Sprintf("id: %s\nevent: message\ndata: {\"channel\":%q,\"offset\":%d,\"epoch\":\"e\",\"data\":{\"n\":%d}}\n\n", id, channel, offset, offset)
+	return fmt.Sprintf("id: %s\nevent: message\ndata: {\"channel\":%q,\"offset\":\"%d\",\"epoch\":\"e\",\"data\":{\"n\":%d}}\n\n", id, channel, offset, offset)
 }
 
 func TestStreamComesBackWithTheLastID(t *testing.T) {

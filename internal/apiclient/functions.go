@@ -20,14 +20,22 @@ type Source struct {
 type Deployment struct {
 	Functions []Source `json:"functions"`
 	Remove    []string `json:"remove,omitempty"`
+	// DryRun checks everything and tells what would change, but changes nothing.
+	DryRun bool `json:"dry_run,omitempty"`
+}
+
+// DeployResult tells what a deployment changed.
+type DeployResult struct {
+	Functions []Deployed `json:"functions"` // in the order of the deployment
+	Removed   []string   `json:"removed"`   // those that were live
 }
 
 // Deployed says what became of one function.
 type Deployed struct {
 	Name     string `json:"name"`
 	Version  string `json:"version"`
-	Changed  bool   `json:"changed"`
-	Previous string `json:"previous"` // empty when the function is new
+	Changed  bool   `json:"changed"`  // false: this content was live already
+	Previous string `json:"previous"` // the version that was live before; empty when the function is new
 }
 
 // Diagnostic is a mistake in a function's source. Line and Column count from 1; 0 is unknown.
@@ -63,12 +71,10 @@ type Version struct {
 
 // Deploy deploys all functions in one transaction. Mistakes in a source come as a *Problem with Diagnostics. It is
 // sent once: the answer of a second try would call what the first one changed unchanged.
-func (c *Client) Deploy(ctx context.Context, deployment Deployment) ([]Deployed, error) {
-	var answer struct {
-		Functions []Deployed `json:"functions"`
-	}
-	err := c.post(ctx, "/v1/deployments", deployment, &answer)
-	return answer.Functions, err
+func (c *Client) Deploy(ctx context.Context, deployment Deployment) (DeployResult, error) {
+	var result DeployResult
+	err := c.post(ctx, "/v1/deployments", deployment, &result)
+	return result, err
 }
 
 // Functions lists the live version of every function.

@@ -57,7 +57,7 @@ func (c *Client) Stream(ctx context.Context, channels []string, each func(Stream
 func decodeStreamEvent(e event) (decoded StreamEvent, known bool, err error) {
 	var wire struct {
 		Channel string          `json:"channel"`
-		Offset  uint64          `json:"offset"`
+		Offset  uint64          `json:"offset,string"`
 		Epoch   string          `json:"epoch"`
 		Data    json.RawMessage `json:"data"`
 	}

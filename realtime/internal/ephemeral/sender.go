@@ -1,0 +1,154 @@
+// Package ephemeral sends what is never stored: publications of ephemeral
+// channels, and who joins and leaves.
+//
+// # Promise
+//
+// What was acknowledged was notified to every instance that listened at that
+// moment. Messages of one sender keep their order; there is none between
+// senders. Concurrent sends share a transaction, which does not wait for the
+// disk: at most once is all that is promised.
+//
+// It imports pgx, internal/service and the frame and queue packages.
+package ephemeral
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/realtime/internal/frame"
+	"github.com/millrace-dev/millrace/realtime/internal/queue"
+)
+
+// ErrBusy is returned when there was no room in the queue in time, or Postgres
+// did not take the message in time.
+var ErrBusy = errors.New("the queue of ephemeral messages does not move")
+
+// ErrNotRunning is returned before Start and after Stop.
+var ErrNotRunning = errors.New("the sender is not running")
+
+const (
+	queueBytes = 16 << 20
+	patience   = 10 * time.Second
+	batchTime  = 3 * time.Second
+	overhead   = 256
+
+	maxBatchMessages = 1000
+	maxBatchBytes    = 2 << 20
+
+	sqlAsync  = "set local synchronous_commit = off"
+	sqlNotify = "select pg_catalog.pg_notify('millrace_ephemeral', payload) from unnest($1::text[]) payload"
+)
+
+// Sender is one instance's way of sending.
+type Sender struct {
+	service.Base
+
+	pool   *pgxpool.Pool
+	queue  *queue.Queue[*message]
+	prefix string // of this process, so that no two payloads are equal
+	batch  uint64
+}
+
+type message struct {
+	record *frame.Record
+	weight int64
+	done   chan error
+}
+
+// New makes a sender.
+func New(pool *pgxpool.Pool) *Sender {
+	const length = 8
+	return &Sender{pool: pool, queue: queue.New[*message](queueBytes), prefix: rand.Text()[:length]}
+}
+
+// Start begins to send.
+func (s *Sender) Start(ctx context.Context) error {
+	if _, err := s.Begin(ctx); err != nil {
+		return fmt.Errorf("start the sender: %w", err)
+	}
+	s.Go(s.run)
+	return nil
+}
+
+// Send returns when the record was notified. The errors are ErrBusy and
+// ErrNotRunning; after either it may still be sent.
+func (s *Sender) Send(ctx context.Context, record *frame.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	size := len(record.Channel) + len(record.Data) + len(record.Meta) + overhead
+	m := &message{record: record, weight: int64(size), done: make(chan error, 1)}
+	if !s.Running() {
+		return ErrNotRunning
+	}
+	if err := s.queue.Push(ctx, m, m.weight); err != nil {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	if !s.Running() { // the last look at the queue may have been before the push
+		s.fail()
+	}
+	select {
+	case err := <-m.done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
+	}
+}
+
+func (s *Sender) run(ctx context.Context) {
+	defer s.fail()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.queue.Ready():
+		}
+		if messages := s.take(); len(messages) > 0 {
+			s.finish(messages, s.notify(ctx, messages))
+		}
+	}
+}
+
+func (s *Sender) take() []*message {
+	return s.queue.Take(maxBatchMessages, maxBatchBytes, func(m *message) int { return int(m.weight) })
+}
+
+func (s *Sender) finish(messages []*message, err error) {
+	for _, m := range messages {
+		m.done <- err
+		s.queue.Release(m.weight)
+	}
+}
+
+func (s *Sender) fail() {
+	for messages := s.take(); len(messages) > 0; messages = s.take() {
+		s.finish(messages, ErrNotRunning)
+	}
+}
+
+func (s *Sender) notify(ctx context.Context, messages []*message) error {
+	s.batch++
+	packer := frame.NewPacker(s.prefix + "." + strconv.FormatUint(s.batch, 36))
+	for _, m := range messages {
+		packer.Add(m.record)
+	}
+	ctx, cancel := context.WithTimeout(ctx, batchTime)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var b pgx.Batch
+		b.Queue(sqlAsync)
+		b.Queue(sqlNotify, packer.Payloads())
+		return tx.SendBatch(ctx, &b).Close() //nolint:wrapcheck // wrapped below
+	})
+	if err != nil {
+		return fmt.Errorf("%w: notify %d messages: %w", ErrBusy, len(messages), err)
+	}
+	return nil
+}

@@ -1,0 +1,1 @@
+select top, epoch from millrace.channel where channel = $1

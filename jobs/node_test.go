@@ -150,7 +150,9 @@ func submit(t testing.TB, s *Service, function string, change ...func(*Submissio
 }
 
 // attempts is an option of submit.
-func attemptsOf(n int) func(*Submission) { return func(sub *Submission) { sub.Options.MaxAttempts = n } }
+func attemptsOf(n int) func(*Submission) {
+	return func(sub *Submission) { sub.Options.MaxAttempts = n }
+}
 
 // read reads a job's row.
 func read(t testing.TB, db *testdb.DB, id int64) Job {

@@ -47,9 +47,10 @@ create table millrace.idempotency (
     expires_at   timestamptz not null
 );
 create index idempotency_expires_at on millrace.idempotency (expires_at);
+create index idempotency_job_id on millrace.idempotency (job_id);
 
--- Logs go with their job, whoever deletes it. A foreign key would do the same
--- at the price of a lock on the job's row for each line logged.
+-- Logs and keys go with their job, whoever deletes it. A foreign key would do
+-- the same at the price of a lock on the job's row for each line logged.
 create function millrace.job_deleted() returns trigger
     language plpgsql
     set search_path = ''
@@ -57,6 +58,7 @@ as $$
 begin
     -- An array instead of a join: a transition table has no statistics.
     delete from millrace.job_log where job_id = any (array(select id from gone));
+    delete from millrace.idempotency where job_id = any (array(select id from gone));
     return null;
 end
 $$;

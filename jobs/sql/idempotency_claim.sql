@@ -1,5 +1,6 @@
--- Reserves the keys that are free, each with the id of the job to come. A key is free when it was never used, when
--- it has expired, or when its job is gone. Sorted, so that two batches cannot wait for each other; a key that
+-- Reserves the keys that are free, each with the id of the job to come. A key is free when it was never used or has
+-- expired; one whose job is deleted goes with it. Nothing of another table may decide here: this statement's snapshot
+-- is older than the transaction that it waited for. Sorted, so that two batches cannot wait for each other; a key that
 -- another transaction is just reserving is waited for.
 insert into millrace.idempotency as i (key, request_hash, job_id, expires_at)
 select b.key, b.request_hash, nextval('millrace.river_job_id_seq'::regclass), now() + $3::bigint * interval '1 second'
@@ -9,5 +10,5 @@ from (
 on conflict (key) do update
     set request_hash = excluded.request_hash, job_id = excluded.job_id, created_at = now(),
         expires_at = excluded.expires_at
-    where i.expires_at <= now() or not exists (select 1 from millrace.river_job j where j.id = i.job_id)
+    where i.expires_at <= now()
 returning key, job_id

@@ -1,0 +1,455 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/internal/testdb"
+)
+
+func insertOnly(cfg *Config) { cfg.InsertOnly = true }
+
+// startInserter is a node that runs nothing, for functions f and orders.charge.
+func startInserter(t testing.TB, db *testdb.DB, change ...func(*Config)) *Service {
+	t.Helper()
+
+	functions := newFunctions()
+	functions.deploy("f", returns(`1`))
+	functions.deploy("orders.charge", returns(`1`), Settings{
+		Version: "v1", Queue: "money", Priority: 1, MaxAttempts: 9, Timeout: time.Hour,
+	})
+
+	return startNode(t, db, functions, append([]func(*Config){insertOnly}, change...)...)
+}
+
+// holdInserts keeps every insert waiting until the returned function is called.
+func holdInserts(t *testing.T, db *testdb.DB) (release func()) {
+	t.Helper()
+
+	tx, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `lock table millrace.river_job in exclusive mode`)
+	require.NoError(t, err)
+
+	release = sync.OnceFunc(func() { _ = tx.Rollback(context.Background()) })
+	t.Cleanup(release)
+
+	return release
+}
+
+// lanesWaiting is how many inserts the lock of holdInserts keeps waiting.
+func lanesWaiting(t *testing.T, db *testdb.DB) int {
+	t.Helper()
+
+	var n int
+	require.NoError(t, db.Pool.QueryRow(t.Context(),
+		`select count(*) from pg_catalog.pg_locks where not granted and relation = 'millrace.river_job'::regclass`).Scan(&n))
+
+	return n
+}
+
+func countJobs(t *testing.T, db *testdb.DB) (jobs, transactions int) {
+	t.Helper()
+
+	require.NoError(t, db.Pool.QueryRow(t.Context(),
+		`select count(*), count(distinct xmin::text) from millrace.river_job`).Scan(&jobs, &transactions))
+
+	return jobs, transactions
+}
+
+func TestConcurrentSubmissionsShareTransactions(t *testing.T) {
+	t.Parallel()
+
+	const callers = 400
+
+	db := testdb.New(t)
+	s := startInserter(t, db)
+	release := holdInserts(t, db)
+
+	var group sync.WaitGroup
+	for i := range callers {
+		group.Go(func() {
+			job, err := s.Submit(t.Context(), Submission{Function: "f", Input: fmt.Appendf(nil, `{"n":%d}`, i)})
+			if !assertNoError(t, err) {
+				return
+			}
+
+			// Each caller gets the id of its own row.
+			row := read(t, db, job.ID)
+			if string(row.Input) != fmt.Sprintf(`{"n": %d}`, i) || row.State != StateQueued || job.State != StateQueued {
+				t.Errorf("caller %d got job %d with input %s", i, job.ID, row.Input)
+			}
+		})
+	}
+
+	// Everything that a lane has not taken waits in the queue before the first commit can happen.
+	require.Eventually(t, func() bool {
+		return lanesWaiting(t, db) == submitLanes && len(s.submitter.queue) > callers-2*submitLanes-50
+	}, patience, time.Millisecond)
+	release()
+	group.Wait()
+
+	jobs, transactions := countJobs(t, db)
+	require.Equal(t, callers, jobs)
+	require.LessOrEqual(t, transactions, 2*submitLanes+2)
+}
+
+func assertNoError(t *testing.T, err error) bool {
+	t.Helper()
+
+	if err != nil {
+		t.Error(err)
+	}
+
+	return err == nil
+}
+
+func TestSubmissionBecomesARow(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	s := startInserter(t, db)
+	at := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+
+	plain, err := s.Submit(t.Context(), Submission{Function: "f"})
+	require.NoError(t, err)
+
+	for name, tc := range map[string]struct {
+		function string
+		options  Options
+		want     func(job *Job)
+	}{
+		"defaults": {function: "f", want: func(*Job) {}},
+		"settings": {function: "orders.charge", want: func(job *Job) {
+			job.Function, job.Queue, job.Priority, job.MaxAttempts = "orders.charge", "money", 1, 9
+		}},
+		"options": {
+			function: "orders.charge",
+			options:  Options{Queue: "slow", Priority: 4, MaxAttempts: 2, Tags: []string{"acme", "q-4"}},
+			want: func(job *Job) {
+				job.Function, job.Queue, job.Priority, job.MaxAttempts = "orders.charge", "slow", 4, 2
+				job.Tags = []string{"acme", "q-4"}
+			},
+		},
+		"run at": {function: "f", options: Options{RunAt: at}, want: func(job *Job) {
+			job.State, job.ScheduledAt = StateScheduled, at
+		}},
+		"in the past": {function: "f", options: Options{RunAt: at.Add(-48 * time.Hour)}, want: func(*Job) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			job, err := s.Submit(t.Context(), Submission{Function: tc.function, Options: tc.options})
+			require.NoError(t, err)
+
+			want := Job{
+				ID: job.ID, Function: "f", State: StateQueued, Input: json.RawMessage(`null`),
+				MaxAttempts: DefaultMaxAttempts, Queue: DefaultQueue, Priority: DefaultPriority, Tags: []string{},
+				CreatedAt: job.CreatedAt, ScheduledAt: job.CreatedAt,
+			}
+			tc.want(&want)
+
+			row := read(t, db, job.ID)
+			require.Equal(t, want, inUTC(job))
+			require.Equal(t, want, inUTC(row))
+			require.WithinDuration(t, plain.CreatedAt, job.CreatedAt, patience)
+		})
+	}
+}
+
+// inUTC makes times comparable; they mean the same anyway.
+func inUTC(job Job) Job {
+	job.ScheduledAt = job.ScheduledAt.In(job.CreatedAt.Location())
+	if job.State == StateScheduled {
+		job.ScheduledAt = job.ScheduledAt.UTC()
+	}
+
+	return job
+}
+
+func TestDelayAndTimeoutOfASubmission(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	s := startInserter(t, db)
+
+	job, err := s.Submit(t.Context(), Submission{
+		Function: "f", Options: Options{Delay: 90 * time.Second, Timeout: 1500 * time.Millisecond},
+	})
+	require.NoError(t, err)
+	require.Equal(t, StateScheduled, job.State)
+	require.Equal(t, 90*time.Second, job.ScheduledAt.Sub(job.CreatedAt))
+
+	var timeout string
+	require.NoError(t, db.Pool.QueryRow(t.Context(),
+		`select metadata ->> 'timeout_ms' from millrace.river_job where id = $1`, job.ID).Scan(&timeout))
+	require.Equal(t, "1500", timeout)
+}
+
+// What a submission says on the notification channels decides how soon it is picked up.
+func TestSubmissionsWakeTheirQueues(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	s := startInserter(t, db)
+
+	conn, err := postgres.Connect(t.Context(), db.URL, "test")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	_, err = conn.Exec(t.Context(), `listen "millrace.river_insert"; listen millrace_jobs`)
+	require.NoError(t, err)
+
+	results, err := s.SubmitMany(t.Context(), []Submission{
+		{Function: "f"}, {Function: "orders.charge"}, {Function: "f"},
+		{Function: "f", Options: Options{Delay: time.Hour, Queue: "later"}},
+	})
+	require.NoError(t, err)
+
+	var (
+		woken []string
+		hints []hint
+	)
+
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+
+	for len(woken) < 2 || len(hints) < len(results) {
+		n, err := conn.WaitForNotification(ctx)
+		require.NoError(t, err)
+
+		if n.Channel == hintChannel {
+			parseHints(n.Payload, func(h hint) { hints = append(hints, h) })
+		} else {
+			woken = append(woken, n.Payload)
+		}
+	}
+
+	require.ElementsMatch(t, []string{`{"queue" : "default"}`, `{"queue" : "money"}`}, woken)
+	require.ElementsMatch(t, []hint{
+		stateHint(results[0].Job.ID, StateQueued, 0, "f"),
+		stateHint(results[1].Job.ID, StateQueued, 0, "orders.charge"),
+		stateHint(results[2].Job.ID, StateQueued, 0, "f"),
+		stateHint(results[3].Job.ID, StateScheduled, 0, "f"),
+	}, hints)
+}
+
+// The hints of the largest batch with the longest names must fit into one payload, or the insert fails.
+func TestTheLargestBatchCanNotify(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	functions := newFunctions()
+	name := strings.Repeat("n", maxFunctionName)
+	functions.deploy(name, returns(`1`))
+	s := startNode(t, db, functions, insertOnly)
+	exec(t, db, `select setval('millrace.river_job_id_seq', 9000000000000000000)`)
+
+	results, err := s.SubmitMany(t.Context(), repeat(Submission{Function: name, Options: Options{Delay: time.Hour}}, chunkRows))
+	require.NoError(t, err)
+	require.NoError(t, results[0].Err)
+}
+
+func repeat(sub Submission, n int) []Submission {
+	subs := make([]Submission, n)
+	for i := range subs {
+		subs[i] = sub
+	}
+
+	return subs
+}
+
+func TestSubmitManyAnswersEachItem(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	s := startInserter(t, db)
+
+	subs := repeat(Submission{Function: "f"}, 2*chunkRows+10)
+	for i := range subs {
+		subs[i].Input = fmt.Appendf(nil, `%d`, i)
+	}
+
+	subs[3].Input = json.RawMessage(`{`)
+	subs[chunkRows].Function = "nobody"
+	subs[len(subs)-1].Options.Priority = 7
+
+	results, err := s.SubmitMany(t.Context(), subs)
+	require.NoError(t, err)
+	require.Len(t, results, len(subs))
+
+	var wrong *ValidationError
+	require.ErrorAs(t, results[3].Err, &wrong)
+	require.ErrorAs(t, results[len(subs)-1].Err, &wrong)
+	require.ErrorIs(t, results[chunkRows].Err, ErrUnknownFunction)
+
+	previous := int64(0)
+
+	for i, result := range results {
+		if result.Err == nil {
+			require.Equal(t, fmt.Sprint(i), string(result.Job.Input))
+			require.Greater(t, result.Job.ID, previous, "in order")
+			previous = result.Job.ID
+		}
+	}
+
+	jobs, transactions := countJobs(t, db)
+	require.Equal(t, len(subs)-3, jobs)
+	require.Equal(t, 3, transactions)
+	require.Equal(t, fmt.Sprint(len(subs)-2), string(read(t, db, previous).Input))
+}
+
+func TestARefusedRowFailsAlone(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	s := startInserter(t, db)
+
+	rows := make([]*row, 11)
+	for i := range rows {
+		rows[i] = newRow(&Submission{Function: "f"}, Settings{})
+	}
+
+	rows[4].input = json.RawMessage(`"\u0000"`) // what the checker would have refused
+	rows[5].key, rows[5].hash = "key", []byte{1}
+	s.inserter.insert(t.Context(), rows)
+
+	for i, r := range rows {
+		if i == 4 {
+			require.ErrorContains(t, r.err, "22P05")
+			require.NotErrorIs(t, r.err, ErrUnavailable)
+		} else {
+			require.NoError(t, r.err)
+			require.Equal(t, StateQueued, read(t, db, r.job.ID).State)
+		}
+	}
+
+	jobs, _ := countJobs(t, db)
+	require.Equal(t, 10, jobs)
+}
+
+func TestACallerWhoLeavesBeforeItsTurnInsertsNothing(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	s := startInserter(t, db)
+	release := holdInserts(t, db)
+
+	var group sync.WaitGroup
+	for range submitLanes { // one after the other, so that each lane takes one
+		before := lanesWaiting(t, db)
+
+		group.Go(func() {
+			_, err := s.Submit(t.Context(), Submission{Function: "f"})
+			assertNoError(t, err)
+		})
+		require.Eventually(t, func() bool { return lanesWaiting(t, db) > before }, patience, time.Millisecond)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+
+	go func() {
+		_, err := s.Submit(ctx, Submission{Function: "f"})
+		left <- err
+	}()
+
+	require.Eventually(t, func() bool { return len(s.submitter.queue) == 1 }, patience, time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-left, context.Canceled)
+
+	release()
+	group.Wait()
+	stopNode(t, s, patience) // nothing is in flight after this
+
+	jobs, _ := countJobs(t, db)
+	require.Equal(t, submitLanes, jobs)
+}
+
+func TestSubmitOnlyWhileRunning(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	functions := newFunctions()
+	functions.deploy("f", returns(`1`))
+	s := newNode(t, db, functions, insertOnly)
+
+	_, err := s.Submit(t.Context(), Submission{Function: "f"})
+	require.ErrorIs(t, err, ErrStopped)
+
+	require.NoError(t, s.Start(t.Context()))
+
+	_, err = s.Submit(t.Context(), Submission{Function: "gone"})
+	require.ErrorIs(t, err, ErrUnknownFunction)
+
+	stopNode(t, s, patience)
+
+	_, err = s.Submit(t.Context(), Submission{Function: "f"})
+	require.ErrorIs(t, err, ErrStopped)
+
+	results, err := s.SubmitMany(t.Context(), repeat(Submission{Function: "f"}, 2))
+	require.ErrorIs(t, err, ErrStopped)
+	require.ErrorIs(t, results[1].Err, ErrStopped)
+}
+
+// Stop may come at any moment; every caller gets an answer, and the answer is true.
+func TestStopAnswersEverySubmission(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	s := startInserter(t, db)
+
+	var (
+		group    sync.WaitGroup
+		mu       sync.Mutex
+		accepted int
+	)
+
+	for range 64 {
+		group.Go(func() {
+			for {
+				_, err := s.Submit(t.Context(), Submission{Function: "f"})
+				if err != nil {
+					if !strings.Contains(err.Error(), ErrStopped.Error()) {
+						t.Error(err)
+					}
+
+					return
+				}
+
+				mu.Lock()
+				accepted++
+				mu.Unlock()
+			}
+		})
+	}
+
+	require.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return accepted > 500 }, patience, time.Millisecond)
+	stopNode(t, s, patience)
+	group.Wait()
+
+	jobs, _ := countJobs(t, db)
+	require.Equal(t, accepted, jobs)
+}
+
+func TestSubmitSaysThatTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+
+	pool, err := postgres.Open(t.Context(), postgres.Config{URL: db.URL})
+	require.NoError(t, err)
+
+	s := startInserter(t, db, func(cfg *Config) { cfg.Pool = pool })
+	pool.Close()
+
+	_, err = s.Submit(t.Context(), Submission{Function: "f"})
+	require.ErrorIs(t, err, ErrUnavailable)
+}

@@ -1,0 +1,98 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-dev/millrace/internal/testdb"
+)
+
+// askForEnd marks a running job as the cancel statement does.
+const askForEnd = `update millrace.river_job
+	set metadata = metadata || '{"cancel_attempted_at": "2026-01-01T00:00:00Z"}' where id = $1`
+
+func TestARunningJobIsCancelledOnWhicheverNodeItRuns(t *testing.T) {
+	t.Parallel()
+
+	db, functions := testdb.New(t), newFunctions()
+	functions.deploy("slow", func(ctx context.Context, _ *Run) (json.RawMessage, error) {
+		<-ctx.Done()
+		return nil, &Failure{Code: CodeException, Message: "interrupted", Retryable: true}
+	})
+
+	s := newNode(t, db, functions, withListener(t, db))
+	require.NoError(t, s.cfg.Listener.Start(t.Context()))
+	require.NoError(t, s.Start(t.Context()))
+	t.Cleanup(func() { stopNode(t, s, patience) })
+
+	id := submit(t, s, "slow")
+	await(t, db, id, StateRunning)
+
+	asked := time.Now()
+
+	exec(t, db, askForEnd, id)
+	exec(t, db, notifyHintsSQL, packHints([]hint{{kind: hintCancel, id: id}}))
+
+	job := await(t, db, id, StateCancelled)
+	require.Less(t, time.Since(asked), time.Second)
+	require.Equal(t, CodeCancelled, job.Error.Code)
+	require.Equal(t, 1, job.Attempt)
+}
+
+func TestACancellationWhoseHintWasLostIsFound(t *testing.T) {
+	t.Parallel()
+
+	db, functions := testdb.New(t), newFunctions()
+	functions.deploy("slow", func(ctx context.Context, _ *Run) (json.RawMessage, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+
+	s := startNode(t, db, functions) // deaf
+	id := submit(t, s, "slow")
+	await(t, db, id, StateRunning)
+	exec(t, db, askForEnd, id)
+	await(t, db, id, StateCancelled)
+}
+
+func TestACancellationBeforeTheFirstStepStopsIt(t *testing.T) {
+	t.Parallel()
+
+	a := &attempt{id: 1, number: 1}
+	held := newAttempts()
+	held.add([]*attempt{a})
+	require.True(t, held.stop(1, errCancelled))
+	require.False(t, held.stop(2, errCancelled))
+
+	ctx, cancel := a.begin(t.Context())
+	defer cancel(nil)
+
+	require.ErrorIs(t, context.Cause(ctx), errCancelled)
+}
+
+func TestAttemptsOfOneJobAreKeptApart(t *testing.T) {
+	t.Parallel()
+
+	held := newAttempts()
+	first, second, third := &attempt{id: 7, number: 1}, &attempt{id: 7, number: 2}, &attempt{id: 7, number: 4}
+	held.add([]*attempt{first, second})
+	held.add([]*attempt{third, {id: 8, number: 1}})
+
+	require.Same(t, second, held.get(7, 2))
+	require.Nil(t, held.get(7, 3))
+
+	held.remove(second)
+	held.remove(second)
+	require.Nil(t, held.get(7, 2))
+	require.Same(t, first, held.get(7, 1))
+	require.Len(t, held.all(), 3)
+	require.Equal(t, 3, held.len())
+
+	held.remove(third)
+	held.remove(first)
+	require.Equal(t, 1, held.len())
+}

@@ -85,7 +85,7 @@ func (a *attempt) tellRiver(ctx context.Context, row *rivertype.JobRow, out outc
 
 	switch out.state {
 	case rivertype.JobStateCancelled:
-		return river.JobCancel(err)
+		return cancelTold{error: err, cancel: river.JobCancel(err)}
 	case rivertype.JobStateDiscarded:
 		row.MaxAttempts = row.Attempt
 	default:
@@ -94,3 +94,13 @@ func (a *attempt) tellRiver(ctx context.Context, row *rivertype.JobRow, out outc
 
 	return err
 }
+
+// cancelTold is River's cancel error without the text that River puts before the reason, which is our JSON.
+type cancelTold struct {
+	error
+
+	cancel error
+}
+
+// Unwrap is how River finds out that it is one.
+func (e cancelTold) Unwrap() error { return e.cancel }

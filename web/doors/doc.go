@@ -1,0 +1,27 @@
+// Package doors lets browsers and programs into the realtime hub: the official centrifuge protocol over
+// WebSocket (Protocol), server-sent events (SSE) and plain WebSocket (Raw).
+//
+// # Promises
+//
+//   - Nothing is upgraded before the Origin was checked, and what is refused is refused by an HTTP answer.
+//   - A socket has one writer, and that has ended before the connection is closed.
+//   - Of the upgrade request nothing is kept but the channels' names and positions.
+//   - A close says why: the close frame is written before the connection ends, and what the peer still sends
+//     is read for a while, so that no TCP reset takes the frame away.
+//   - A reader that is too slow is cut with code 3008 and can come back to where it was.
+//
+// # States of a connection
+//
+//	admitted --upgrade--> open --peer closes or is gone-----------------------> closed
+//	   |                   \--hub or Stop ends it--> closing (close frame, <= 5 s)--^
+//	   \--never upgraded, 10 s--> released
+//
+// WebSocket connections leave fasthttp when they are upgraded (Prepare makes the server let go of them), so
+// this package does for them what a server does: it counts them against a limit, and Stop ends them with code
+// 3001, which tells clients to reconnect, and waits.
+//
+// # Imports
+//
+// realtime, Fiber, gofiber/contrib/websocket and the WebSocket under that. Refusals are returned as errors; the
+// server that mounts the doors makes problem documents of them.
+package doors

@@ -1,0 +1,70 @@
+package doors
+
+import (
+	"github.com/fasthttp/websocket"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/millrace-dev/millrace/realtime"
+)
+
+// Protocol is the door of the official client SDKs: centrifuge's protocol over WebSocket, in JSON or, with the
+// subprotocol "centrifuge-protobuf" or ?format=protobuf, in Protobuf. A request without credentials is let in and
+// has a few seconds to connect with a token. It returns ErrNoUpgrade, ErrOrigin, ErrFull, ErrStopping and the
+// errors of Config.Identify.
+func (d *Doors) Protocol(c *fiber.Ctx) error {
+	if err := d.checkSocketOrigin(c); err != nil {
+		return err
+	}
+	credentials, err := d.credentials(c)
+	if err != nil {
+		return err
+	}
+	place, err := d.open.admit(func() {})
+	if err != nil {
+		return err
+	}
+	binary := c.Query("format") == "protobuf" || c.Query("cf_protocol") == "protobuf"
+	err = d.upgrade(c, func(conn *websocket.Conn) {
+		// The subprotocol's text points into the request: it is read here and not later.
+		binary := binary || conn.Subprotocol() == protobufSubprotocol
+		go d.serveProtocol(place, conn, binary, credentials)
+	})
+	if err != nil {
+		place.leave()
+	}
+	return err
+}
+
+// serveProtocol owns the connection of a session until it is closed.
+func (d *Doors) serveProtocol(place *place, conn *websocket.Conn, binary bool, credentials *realtime.Credentials) {
+	defer place.leave()
+	s := &socket{conn: conn, form: websocket.TextMessage, timeout: d.config.WriteTimeout}
+	encoding := realtime.JSON
+	if binary {
+		s.form, encoding = websocket.BinaryMessage, realtime.Protobuf
+	}
+	conn.SetReadLimit(int64(d.config.Hub.MaxFrame()))
+	session, err := d.config.Hub.NewSession(s, encoding, credentials)
+	if err != nil { // the hub is not running
+		s.Close(shutdownCode, shutdownReason)
+		s.receive(nil)
+		s.cut()
+		return
+	}
+	// First the connection is closed, which ends a write that waits for the peer, then the session, which
+	// waits for its writer.
+	defer session.Close()
+	defer s.cut()
+	defer d.recovered()
+	if !place.claim(session.Disconnect, s.cut) {
+		session.Disconnect(shutdownCode, shutdownReason)
+	}
+	s.receive(session.Receive)
+}
+
+// recovered keeps a panic in one connection from ending the others.
+func (d *Doors) recovered() {
+	if cause := recover(); cause != nil {
+		d.log.Error("websocket connection panicked", "err", cause)
+	}
+}

@@ -1,0 +1,107 @@
+package doors
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/fasthttp/websocket"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/millrace-dev/millrace/realtime"
+)
+
+const (
+	// rawReadLimit is for what clients send, which nobody reads.
+	rawReadLimit = 4 << 10
+	// silentBeats is how many heartbeats may go unanswered.
+	silentBeats = 3
+)
+
+// Raw is the door for programs without an SDK: a WebSocket on ?channels=a,b that sends the JSON messages of
+// this package's message format, from the positions of ?last_event_id= on, and reads nothing. It returns
+// ErrNoUpgrade, ErrOrigin, ErrNoCredentials, ErrNoChannels, ErrFull, ErrStopping and the errors of
+// realtime.Hub.OpenStream and Config.Identify.
+func (d *Doors) Raw(c *fiber.Ctx) error {
+	if err := d.checkSocketOrigin(c); err != nil {
+		return err
+	}
+	stream, err := d.openStream(c)
+	if err != nil {
+		return err
+	}
+	place, err := d.open.admit(stream.Close)
+	if err != nil {
+		stream.Close()
+		return err
+	}
+	err = d.upgrade(c, func(conn *websocket.Conn) { go d.serveRaw(place, conn, stream) })
+	if err != nil {
+		place.leave()
+		stream.Close()
+	}
+	return err
+}
+
+// serveRaw owns the connection of a plain socket until it is closed. It is the only one to write messages; a
+// second goroutine reads.
+func (d *Doors) serveRaw(place *place, conn *websocket.Conn, stream *realtime.Stream) {
+	defer place.leave()
+	defer stream.Close()
+	s := &socket{conn: conn, form: websocket.TextMessage, timeout: d.config.WriteTimeout}
+	if !place.claim(stream.Disconnect, s.cut) {
+		stream.Disconnect(shutdownCode, shutdownReason)
+	}
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		defer stream.Close() // ends the writer when the peer is gone
+		defer d.recovered()
+		d.listen(s)
+	})
+	defer reader.Wait()
+	defer d.recovered()
+	err := d.writeRaw(s, stream)
+	var why *realtime.DisconnectError
+	if errors.As(err, &why) && why.Code != peerGone {
+		s.Close(why.Code, why.Reason)
+		reader.Wait()
+	}
+	s.cut()
+}
+
+// listen throws away what the peer sends, answers its pings, and ends when it is silent for too long.
+func (d *Doors) listen(s *socket) {
+	alive := func() error {
+		if s.closing.Load() {
+			return nil
+		}
+		return s.conn.SetReadDeadline(time.Now().Add(silentBeats * d.config.Heartbeat))
+	}
+	s.conn.SetReadLimit(rawReadLimit)
+	s.conn.SetPongHandler(func(string) error { return alive() })
+	if alive() == nil {
+		s.receive(func([]byte) bool { return true })
+	}
+}
+
+// writeRaw writes the stream's events until it ends or a write fails.
+func (d *Doors) writeRaw(s *socket, stream *realtime.Stream) error {
+	var message []byte
+	for {
+		events, err := stream.Next(d.config.Heartbeat)
+		if err != nil {
+			return err //nolint:wrapcheck // the caller looks for the code
+		}
+		if len(events) == 0 {
+			if err := s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(d.config.WriteTimeout)); err != nil {
+				return err //nolint:wrapcheck // ends the connection, nobody reads it
+			}
+		}
+		for _, event := range events {
+			message = appendMessage(message[:0], event)
+			if err := s.Write(message); err != nil {
+				return err
+			}
+		}
+	}
+}

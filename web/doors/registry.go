@@ -1,0 +1,124 @@
+package doors
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// claimTimeout is how long an admitted connection may take to be upgraded. Its place is given back then: a
+// server does not tell when it could not write the answer and never runs the handler.
+const claimTimeout = 10 * time.Second
+
+// registry counts connections against a limit and ends them.
+type registry struct {
+	limit int
+
+	mu       sync.Mutex
+	places   map[*place]struct{}
+	stopping bool
+	// empty is closed when stopping and the last place is left.
+	empty chan struct{}
+}
+
+// place is one connection's entry.
+type place struct {
+	in *registry
+	// end asks the connection to end with a code, cut closes what is under it; nil while not upgraded.
+	// Guarded by in.mu.
+	end func(code uint32, reason string)
+	cut func()
+	// unclaimed runs when the connection is never upgraded.
+	unclaimed *time.Timer
+}
+
+// admit takes a place. unused is called if claim is not, within claimTimeout.
+func (r *registry) admit(unused func()) (*place, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.stopping:
+		return nil, ErrStopping
+	case len(r.places) >= r.limit:
+		return nil, ErrFull
+	}
+	if r.places == nil {
+		r.places = make(map[*place]struct{})
+	}
+	p := &place{in: r}
+	p.unclaimed = time.AfterFunc(claimTimeout, func() { p.leave(); unused() })
+	r.places[p] = struct{}{}
+	return p, nil
+}
+
+// claim makes the place that of an upgraded connection. It reports false when the place is gone, or the doors
+// are stopping: the caller then ends the connection itself.
+func (p *place) claim(end func(code uint32, reason string), cut func()) bool {
+	if !p.unclaimed.Stop() {
+		return false
+	}
+	p.in.mu.Lock()
+	defer p.in.mu.Unlock()
+	p.end, p.cut = end, cut
+	return !p.in.stopping
+}
+
+// leave gives the place back; again does nothing.
+func (p *place) leave() {
+	p.unclaimed.Stop()
+	p.in.mu.Lock()
+	defer p.in.mu.Unlock()
+	if _, there := p.in.places[p]; !there {
+		return
+	}
+	delete(p.in.places, p)
+	if p.in.stopping && len(p.in.places) == 0 {
+		close(p.in.empty)
+	}
+}
+
+func (r *registry) size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.places)
+}
+
+func (r *registry) drain(ctx context.Context, code uint32, reason string) error {
+	for _, p := range r.stop() {
+		p.end(code, reason)
+	}
+	select {
+	case <-r.empty:
+		return nil
+	case <-ctx.Done():
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p := range r.places {
+		if p.cut != nil {
+			p.cut()
+		}
+	}
+	return fmt.Errorf("drain %d connections: %w", len(r.places), ctx.Err())
+}
+
+// stop admits nobody any more and returns the upgraded connections.
+func (r *registry) stop() []*place {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.stopping {
+		r.stopping = true
+		r.empty = make(chan struct{})
+		if len(r.places) == 0 {
+			close(r.empty)
+		}
+	}
+	var upgraded []*place
+	for p := range r.places {
+		if p.end != nil {
+			upgraded = append(upgraded, p)
+		}
+	}
+	return upgraded
+}

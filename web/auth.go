@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -21,6 +22,9 @@ func (s *Server) authorise(c *fiber.Ctx, r *request) error {
 		return nil
 	}
 	id, err := s.identify(c, r.route)
+	if errors.Is(err, errNoCredential) && r.route.Scope == Optional {
+		return nil
+	}
 	if errors.Is(err, auth.ErrUnauthenticated) {
 		return newProblem(CodeUnauthenticated, "")
 	}
@@ -42,7 +46,7 @@ func (s *Server) identify(c *fiber.Ctx, route *Route) (auth.Identity, error) {
 		return s.cfg.Auth.Authenticate(c.UserContext(), strings.TrimSpace(bearer)) //nolint:wrapcheck // ours
 	}
 	if cookie := c.Cookies(s.cookieName()); cookie != "" {
-		return s.identifyCookie(c, route, cookie)
+		return s.identifyCookie(c, cookie)
 	}
 	if route.TokenQuery {
 		// EventSource and WebSocket cannot send headers. What stands in an address ends up in histories and
@@ -51,12 +55,16 @@ func (s *Server) identify(c *fiber.Ctx, route *Route) (auth.Identity, error) {
 			return s.cfg.Auth.ParseToken(c.UserContext(), token) //nolint:wrapcheck // ours
 		}
 	}
-	return auth.Identity{}, auth.ErrUnauthenticated
+	return auth.Identity{}, errNoCredential
 }
 
-// identifyCookie checks first whether the browser was led here by another site's page.
-func (s *Server) identifyCookie(c *fiber.Ctx, route *Route, cookie string) (auth.Identity, error) {
-	if (unsafe(c.Method()) || route.Upgrade) && !s.ownPage(c) {
+// errNoCredential is the refusal of those who show nothing. It looks like every other.
+var errNoCredential = fmt.Errorf("nothing was shown: %w", auth.ErrUnauthenticated)
+
+// identifyCookie checks first whether the browser was led here by another site's page: before anything changes,
+// and before a socket, whose answers that page could read.
+func (s *Server) identifyCookie(c *fiber.Ctx, cookie string) (auth.Identity, error) {
+	if (unsafe(c.Method()) || c.Get(fiber.HeaderUpgrade) != "") && !s.ownPage(c) {
 		return auth.Identity{}, newProblem(CodeCrossSite, "")
 	}
 	return s.cfg.Auth.AuthenticateSession(c.UserContext(), cookie) //nolint:wrapcheck // ours
@@ -85,7 +93,7 @@ func (s *Server) cookieName() string {
 // permit checks the route's scope. Where the resource is known from the path, the pattern must match it; else
 // any grant of the scope will do and the handler narrows.
 func (r *Route) permit(c *fiber.Ctx, id auth.Identity) error {
-	if r.Scope == AnyKey {
+	if r.Scope == AnyKey || r.Scope == Optional {
 		return nil
 	}
 	resource := ""

@@ -57,7 +57,7 @@ func (r *Route) operation(params []string) map[string]any {
 		out["security"] = []map[string][]string{{"key": {}}, {"cookie": {}}}
 		scope := r.Scope
 		if auth.Patterned(scope) {
-			scope += ":<pattern>"
+			scope += ":{pattern}"
 		}
 		out["x-scope"] = scope
 	}

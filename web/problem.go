@@ -84,6 +84,7 @@ func (p *Problem) write(ctx *fasthttp.RequestCtx, requestID string) {
 	response.SetStatusCode(p.Status)
 	response.Header.SetContentType(contentProblem)
 	response.Header.Set(fiber.HeaderCacheControl, "no-store")
+	response.Header.Set(headerRequestID, requestID)
 	if p.retryAfter > 0 {
 		response.Header.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(p.retryAfter.Seconds())))
 	}

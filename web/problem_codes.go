@@ -29,6 +29,7 @@ const (
 	CodeValidationFailed    Code = "validation_failed"
 	CodeBuildFailed         Code = "build_failed"
 	CodeIdempotencyMismatch Code = "idempotency_mismatch"
+	CodeUpgradeRequired     Code = "upgrade_required"
 	CodeHeadersTooLarge     Code = "headers_too_large"
 	CodeInternal            Code = "internal"
 	CodeBusy                Code = "busy"
@@ -80,7 +81,7 @@ var definitions = map[Code]definition{
 	CodeRequestTimeout: {http.StatusRequestTimeout, "The request did not arrive in time", "Send it without pauses."},
 	CodeJobState: {
 		http.StatusConflict, "The job's state does not allow this",
-		"Unfinished jobs can be cancelled, finished ones retried.",
+		"Unfinished jobs can be cancelled; failed, cancelled and waiting ones retried.",
 	},
 	CodeNativeFunction: {
 		http.StatusConflict, "The function is part of the program",
@@ -118,6 +119,10 @@ var definitions = map[Code]definition{
 	CodeIdempotencyMismatch: {
 		http.StatusUnprocessableEntity, "The idempotency key belongs to another request",
 		"Use a new Idempotency-Key for each new request, and the same one only to repeat it unchanged.",
+	},
+	CodeUpgradeRequired: {
+		http.StatusUpgradeRequired, "This is a WebSocket",
+		"Send a WebSocket handshake (version 13), or use GET /v1/stream.",
 	},
 	CodeHeadersTooLarge: {http.StatusRequestHeaderFieldsTooLarge, "The headers are too large", "Send at most 8 KiB of them."},
 	CodeInternal: {

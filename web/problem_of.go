@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/auth"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/realtime"
+	"github.com/millrace-dev/millrace/web/doors"
 )
 
 // problemOf is the one place that turns errors of the other packages into problems. What it does not know is
@@ -115,6 +116,13 @@ func sentinelProblem(err error) *Problem {
 		{realtime.ErrBusy, CodeBusy, ""},
 		{realtime.ErrOutcomeUnknown, CodeOutcomeUnknown, ""},
 		{realtime.ErrDenied, CodeForbidden, ""},
+		{realtime.ErrUnknownChannel, CodeNotFound, "There is no such channel."},
+		{doors.ErrNoCredentials, CodeUnauthenticated, ""},
+		{doors.ErrOrigin, CodeCrossSite, "Pages of this origin are not in AllowedOrigins."},
+		{doors.ErrNoUpgrade, CodeUpgradeRequired, ""},
+		{doors.ErrNoChannels, CodeInvalidRequest, "Name the channels: ?channels=a,b."},
+		{doors.ErrFull, CodeBusy, ""},
+		{doors.ErrStopping, CodeUnavailable, "This instance is stopping."},
 		{realtime.ErrNotRunning, CodeUnavailable, "This instance is stopping."},
 	} {
 		if errors.Is(err, m.is) {

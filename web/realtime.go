@@ -45,7 +45,10 @@ func (s *Server) openDoors() (err error) {
 	s.doors, err = doors.New(doors.Config{
 		Hub: s.cfg.Hub,
 		Identify: func(c *fiber.Ctx) (realtime.Credentials, error) {
-			return s.owners.credentials(identityOf(c)), nil // the route has recognised the caller
+			if id := identityOf(c); id.Key != "" { // the route has recognised the caller
+				return s.owners.credentials(id), nil
+			}
+			return realtime.Credentials{}, doors.ErrNoCredentials
 		},
 		Origins: s.origins.admits,
 		Logger:  s.log,

@@ -111,7 +111,6 @@ func (s *Server) fail(c *fiber.Ctx, err error) {
 	r := requestOf(c)
 	if r.id == "" {
 		r.id = s.ids.next()
-		c.Set(headerRequestID, r.id)
 	}
 	problem := problemOf(err)
 	if problem.Status >= http.StatusInternalServerError && problem.Code != CodeNotReady {

@@ -12,15 +12,16 @@ import (
 
 // What stands in Route.Scope where no scope of auth is asked for. The empty string is neither: New refuses it.
 const (
-	Public = "public"  // nobody is asked who they are
-	AnyKey = "any key" // whoever is known, with whatever scopes
+	Public   = "public"   // nobody is asked who they are
+	Optional = "optional" // who shows a credential must be known; who shows none may show it later, in the protocol
+	AnyKey   = "any key"  // whoever is known, with whatever scopes
 )
 
 // Route is one thing that the server can do.
 type Route struct {
 	Method string
 	Path   string // Fiber's grammar: /v1/jobs/:id
-	// Scope is what the caller's credential must grant: a scope of package auth, Public or AnyKey.
+	// Scope is what the caller's credential must grant: a scope of package auth, Public, Optional or AnyKey.
 	Scope string
 	// Resource names the path parameter that the scope's pattern must match. Empty for a patterned scope: any
 	// grant of it lets the request in, and the handler narrows what it sees by the pattern.
@@ -31,7 +32,7 @@ type Route struct {
 	Timeout time.Duration
 	// TokenQuery lets a short-lived token come as ?token=, for what browsers open without headers.
 	TokenQuery bool
-	// Upgrade marks doors, which stay open: no HEAD, and a cookie needs the page's own origin.
+	// Upgrade marks doors, which stay open: there is no HEAD of them.
 	Upgrade bool
 	Summary string
 	Handler fiber.Handler
@@ -108,7 +109,7 @@ func (s *Server) jobRoutes() []Route {
 		},
 		{
 			Method: http.MethodPost, Path: "/v1/jobs/:id/retry", Scope: auth.ScopeJobsManage, Handler: s.retryJob,
-			Summary: "Run a finished job again.",
+			Summary: "Run a failed, cancelled or waiting job now.",
 		},
 	}
 }
@@ -154,8 +155,9 @@ func (s *Server) channelRoutes() []Route {
 			Resource: "channel", Handler: s.history, Summary: "Read a channel's history.",
 		},
 		{
-			Method: http.MethodGet, Path: "/v1/ws", Scope: Public, Timeout: Endless, Upgrade: true,
-			Handler: s.doors.Protocol, Summary: "WebSocket in centrifuge's protocol; its connect frame carries the credential.",
+			Method: http.MethodGet, Path: "/v1/ws", Scope: Optional, Timeout: Endless, TokenQuery: true,
+			Upgrade: true, Handler: s.doors.Protocol,
+			Summary: "WebSocket in centrifuge's protocol; the connect frame may carry the credential.",
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/stream", Scope: AnyKey, Timeout: Endless, TokenQuery: true,

@@ -68,12 +68,15 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.app = s.newApp()
+	if err := doors.Prepare(s.app); err != nil {
+		return nil, fmt.Errorf("open the doors: %w", err)
+	}
 	return s, nil
 }
 
 // checkTable refuses a table with a hole in it.
 func checkTable(routes []Route) error {
-	scopes := map[string]bool{Public: true, AnyKey: true}
+	scopes := map[string]bool{Public: true, Optional: true, AnyKey: true}
 	for _, name := range auth.Scopes() {
 		scopes[name] = true
 	}

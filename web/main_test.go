@@ -1,0 +1,245 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/millrace-dev/millrace/functions"
+	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/internal/testdb"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/realtime"
+)
+
+func TestMain(m *testing.M) {
+	testdb.Main(m,
+		// fasthttp keeps the Date header's second in a goroutine of the process.
+		goleak.IgnoreTopFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+	)
+}
+
+const (
+	devKey   = "the-key-of-these-tests"
+	patience = 20 * time.Second
+	secret   = "postgres://admin:hunter2@db.internal" // what must never be seen outside
+)
+
+// env is a whole instance without the process: real database, real services, real sockets.
+type env struct {
+	t      *testing.T
+	db     *testdb.DB
+	store  *auth.Store
+	jobs   *jobs.Service
+	hub    *realtime.Hub
+	server *Server
+	http   *http.Client
+	log    *logBuffer
+}
+
+// start makes an instance; change may adjust the configuration and add routes' surroundings.
+func start(t *testing.T, change ...func(*Config)) *env {
+	t.Helper()
+	db := testdb.New(t)
+	log := &logBuffer{}
+	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	listener := postgres.NewListener(postgres.ListenerConfig{URL: db.URL, Logger: logger})
+	e := &env{t: t, db: db, log: log, store: auth.NewStore(db.Pool, listener, logger)}
+	lazy := &links{}
+	fns, err := functions.New(functions.Config{Pool: db.Pool, Listener: listener, Publisher: lazy, Enqueuer: lazy, Logger: logger})
+	require.NoError(t, err)
+	registerFunctions(t, fns)
+	e.jobs, err = jobs.New(jobs.Config{
+		Pool: db.Pool, Listener: listener, Executor: fns, NodeID: "test-node", Deliver: lazy.deliver, Logger: logger,
+	})
+	require.NoError(t, err)
+	e.hub, err = realtime.NewInMemory(realtime.Config{
+		Namespaces: append(realtime.DefaultNamespaces(),
+			realtime.Namespace{Name: "job", Source: e.jobs}, realtime.Namespace{Name: "jobs", Source: e.jobs}),
+		Authenticate: Authenticator(e.store, e.jobs),
+		Logger:       logger,
+	})
+	require.NoError(t, err)
+	lazy.jobs, lazy.hub = e.jobs, e.hub
+	e.store.OnRevoke(func(key string) {
+		e.hub.DisconnectWhere(func(c realtime.Credentials) bool { return c.Key == key })
+	})
+	config := Config{
+		Addr: "127.0.0.1:0", Jobs: e.jobs, Functions: fns, Hub: e.hub, Auth: e.store, Logger: logger, Version: "test",
+		UI: fstest.MapFS{
+			"index.html":    {Data: []byte("<!doctype html><script type=module src=/assets/app.js></script>")},
+			"assets/app.js": {Data: []byte("console.log('page')")},
+		},
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	e.server, err = New(config)
+	require.NoError(t, err)
+	for _, s := range []interface {
+		Start(context.Context) error
+		Stop(context.Context) error
+	}{listener, e.store, fns, e.hub, e.jobs, e.server} {
+		require.NoError(t, s.Start(t.Context()))
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			require.NoError(t, s.Stop(ctx))
+		})
+	}
+	_, err = e.store.EnsureKey(t.Context(), devKey)
+	require.NoError(t, err)
+	transport := &http.Transport{}
+	e.http = &http.Client{Transport: transport, Timeout: 2 * patience, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return e
+}
+
+// registerFunctions are the functions that these tests call.
+func registerFunctions(t *testing.T, fns *functions.Service) {
+	t.Helper()
+	for name, f := range map[string]functions.NativeFunc{
+		"echo":          func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil },
+		"orders.charge": func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil },
+		"mail.send":     func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil },
+		"fails":         func(context.Context, json.RawMessage) (json.RawMessage, error) { return nil, errors.New("it does") },
+		"forever": func(ctx context.Context, _ json.RawMessage) (json.RawMessage, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+	} {
+		require.NoError(t, fns.RegisterNative(name, f, jobs.Settings{MaxAttempts: 1}))
+	}
+}
+
+// links joins what is made in a circle, as the App does.
+type links struct {
+	jobs *jobs.Service
+	hub  *realtime.Hub
+}
+
+func (l *links) Publish(ctx context.Context, channel string, data []byte) error {
+	_, err := l.hub.Publish(ctx, channel, data, realtime.PublishOptions{})
+	return err
+}
+
+func (l *links) Enqueue(ctx context.Context, function string, input json.RawMessage, opts jobs.Options) (int64, error) {
+	job, err := l.jobs.Submit(ctx, jobs.Submission{Function: function, Input: input, Options: opts})
+	return job.ID, err
+}
+
+func (l *links) deliver(channel string, data []byte) { l.hub.Deliver(channel, data) }
+
+// logBuffer keeps what was logged.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// key makes a key with these scopes.
+func (e *env) key(scopes ...string) string {
+	e.t.Helper()
+	_, text, err := e.store.CreateKey(e.t.Context(), auth.KeyParams{Name: "test", Scopes: scopes})
+	require.NoError(e.t, err)
+	return text
+}
+
+// answer is a response with its body read.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a answer) json(t *testing.T, into any) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(a.body), into), a.body)
+}
+
+func (a answer) problem(t *testing.T) Problem {
+	t.Helper()
+	require.Equal(t, contentProblem, a.header.Get("Content-Type"), a.body)
+	var p Problem
+	a.json(t, &p)
+	return p
+}
+
+func (a answer) job(t *testing.T) jobs.Job {
+	t.Helper()
+	var job jobs.Job
+	a.json(t, &job)
+	return job
+}
+
+// do sends a request. Headers are pairs; key may be empty.
+func (e *env) do(method, path, key, body string, headers ...string) answer {
+	e.t.Helper()
+	return e.send(method, path, key, strings.NewReader(body), headers...)
+}
+
+func (e *env) send(method, path, key string, body io.Reader, headers ...string) answer {
+	e.t.Helper()
+	request, err := http.NewRequestWithContext(e.t.Context(), method, "http://"+e.server.Addr()+path, body)
+	require.NoError(e.t, err)
+	if key != "" {
+		request.Header.Set("Authorization", "Bearer "+key)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := e.http.Do(request)
+	require.NoError(e.t, err)
+	defer func() { _ = response.Body.Close() }()
+	data, err := io.ReadAll(response.Body)
+	require.NoError(e.t, err)
+	return answer{status: response.StatusCode, header: response.Header, body: string(data)}
+}
+
+// dial opens a socket for requests that no client would send.
+func (e *env) dial() net.Conn {
+	e.t.Helper()
+	conn, err := net.Dial("tcp", e.server.Addr())
+	require.NoError(e.t, err)
+	e.t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(e.t, conn.SetDeadline(time.Now().Add(patience)))
+	return conn
+}
+
+// raw sends bytes and reads until the server closes.
+func (e *env) raw(request string) string {
+	e.t.Helper()
+	conn := e.dial()
+	_, err := io.WriteString(conn, request)
+	require.NoError(e.t, err)
+	answer, err := io.ReadAll(conn)
+	require.NoError(e.t, err, "the server closes by itself, and without a reset")
+	return string(answer)
+}

@@ -129,6 +129,8 @@ type batch struct {
 	// failure is why a whole group could not be inserted: what comes after it is left alone.
 	failure error
 	failed  chan struct{}
+	// stopped is why the lines could not be read to their end.
+	stopped *Problem
 }
 
 func (s *Server) newBatch(c *fiber.Ctx) *batch {
@@ -159,6 +161,7 @@ func (b *batch) gather(in *lines, groups chan<- []batchItem) {
 		size += len(line)
 		stop := index == batchLines || (err != nil && !errors.Is(err, errLongLine))
 		if stop {
+			b.stopped = item.problem
 			break
 		}
 		full := len(group) >= groupItems || size >= groupBytes
@@ -273,13 +276,13 @@ func (r *batchResult) take(answer jobs.Result, input []byte) {
 
 // whole is the error of the whole request: when nothing was accepted because nothing could be.
 func (b *batch) whole() error {
-	if b.failure == nil {
-		return nil
-	}
 	for _, r := range b.results {
 		if r.ID != 0 {
 			return nil
 		}
+	}
+	if b.failure == nil && b.stopped != nil && len(b.results) == 1 {
+		return b.stopped
 	}
 	return b.failure
 }

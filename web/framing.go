@@ -7,9 +7,12 @@ import (
 )
 
 // checkFraming refuses what two HTTP parsers may read differently, which is how requests are smuggled through
-// a proxy: a length given twice in two ways, codings other than chunked, folded header lines, bare line feeds.
-// fasthttp 1.72 takes all four.
+// a proxy: a length given twice in two ways, codings other than chunked, folded header lines, bare line feeds,
+// versions that do not exist. fasthttp 1.72 takes all of them.
 func checkFraming(h *fasthttp.RequestHeader) *Problem {
+	if version := string(h.Protocol()); version != "HTTP/1.1" && version != "HTTP/1.0" {
+		return newProblem(CodeInvalidRequest, "The protocol is neither HTTP/1.1 nor HTTP/1.0.")
+	}
 	length, coding := false, false
 	for rest := h.RawHeaders(); len(rest) > 0; {
 		end := bytes.IndexByte(rest, '\n')

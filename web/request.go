@@ -125,6 +125,7 @@ func (s *Server) fail(c *fiber.Ctx, err error) {
 func (s *Server) protocolError(c *fiber.Ctx, err error) error {
 	setSecurityHeaders(&c.Context().Response.Header)
 	c.Context().SetConnectionClose()
+	linger(c.Context().Conn())
 	s.fail(c, err)
 	return nil
 }

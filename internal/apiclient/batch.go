@@ -179,7 +179,7 @@ func (c *Client) sendPart(ctx context.Context, lines []batchLine, report func(Ba
 		if err == nil {
 			err = &transportError{op: "POST /v1/jobs/batch", base: c.base, err: io.ErrUnexpectedEOF}
 		}
-		if ctx.Err() != nil || attempt >= c.attempts || !retryable(err, true) {
+		if ctx.Err() != nil || attempt >= c.attempts || !c.retryable(err, true) {
 			return failLines(lines, err, report)
 		}
 		if stopped := c.backoff.sleep(ctx, attempt, retryAfter(err)); stopped != nil {

@@ -11,13 +11,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // Defaults of Config.
 const (
 	DefaultURL      = "http://127.0.0.1:8080"
-	DefaultAttempts = 5
+	DefaultAttempts = 8 // some ten seconds: a server that restarts is back by then
 	DefaultTimeout  = 60 * time.Second
 )
 
@@ -44,6 +45,7 @@ type Client struct {
 	http     *http.Client
 	backoff  backoff
 	quiet    time.Duration // quietLimit
+	reached  atomic.Bool   // the server has answered this client before
 }
 
 // New checks the address and returns a client; it does not connect.
@@ -116,7 +118,7 @@ func (c call) op() string { return c.method + " " + c.path }
 func (c *Client) do(ctx context.Context, req call, out any) (int, error) {
 	for attempt := 1; ; attempt++ {
 		status, err := c.once(ctx, req, out)
-		if err == nil || ctx.Err() != nil || attempt >= c.attempts || !retryable(err, req.repeat) {
+		if err == nil || ctx.Err() != nil || attempt >= c.attempts || !c.retryable(err, req.repeat) {
 			return status, err
 		}
 		if err := c.backoff.sleep(ctx, attempt, retryAfter(err)); err != nil {
@@ -177,6 +179,7 @@ func (c *Client) open(ctx context.Context, req call) (*http.Response, error) {
 	if err != nil {
 		return nil, &transportError{op: req.op(), base: c.base, err: err}
 	}
+	c.reached.Store(true)
 	if resp.StatusCode/100 == 2 {
 		return resp, nil
 	}

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
-	"strings"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -244,18 +244,49 @@ func TestCancelledContextEndsAtOnce(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-func TestConnectionRefused(t *testing.T) {
+func TestConnectionRefusedIsSaidAtOnce(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address := listener.Addr().String()
 	require.NoError(t, listener.Close())
-	client, err := New(Config{URL: "http://" + address, Attempts: 1})
+	client, err := New(Config{URL: "http://" + address})
 	require.NoError(t, err)
+	started := time.Now()
 	_, err = client.Stats(t.Context())
 	require.True(t, IsConnectionRefused(err))
+	require.Less(t, time.Since(started), defaultBackoff.base/2)
 	require.Contains(t, err.Error(), address)
-	require.False(t, strings.Contains(err.Error(), "Get \""), "net/http's own prefix repeats the URL: %v", err)
+	require.NotContains(t, err.Error(), `Get "`, "net/http's own prefix repeats the URL")
+}
+
+func TestServerThatWasThereIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	// Two servers on one address, one after the other.
+	first := httptest.NewServer(answer(200, map[string]any{"id": "7", "state": "running"}))
+	address := first.Listener.Addr().String()
+	client, err := New(Config{URL: first.URL})
+	require.NoError(t, err)
+	defer client.Close()
+	_, err = client.Job(t.Context(), 7)
+	require.NoError(t, err)
+	first.CloseClientConnections()
+	first.Close()
+
+	back := make(chan *httptest.Server, 1)
+	restart := time.AfterFunc(50*time.Millisecond, func() {
+		second := httptest.NewUnstartedServer(answer(200, completed))
+		_ = second.Listener.Close()
+		second.Listener, _ = net.Listen("tcp", address)
+		second.Start()
+		back <- second
+	})
+	defer restart.Stop()
+	job, err := client.Job(t.Context(), 7)
+	require.NoError(t, err)
+	require.Equal(t, StateCompleted, job.State)
+	client.Close()
+	(<-back).Close()
 }
 
 func TestRetryAfterForms(t *testing.T) {

@@ -20,9 +20,9 @@ type JobEvent struct {
 // An error of each ends it and is returned.
 func (c *Client) Follow(ctx context.Context, id int64, each func(JobEvent) error) (Job, error) {
 	follower := &follower{client: c, id: id, each: each, live: map[int64]struct{}{}}
-	err := c.follow(ctx, call{method: http.MethodGet, path: jobPath(id) + "/events"}, func(e event) error {
+	err := c.stream(ctx, call{method: http.MethodGet, path: jobPath(id) + "/events"}, func(e StreamEvent) error {
 		return follower.handle(ctx, e)
-	}, nil)
+	})
 	if err != nil {
 		return follower.job, fmt.Errorf("follow job %d: %w", id, err)
 	}
@@ -43,14 +43,17 @@ const (
 	liveMost = 2000 // live lines held before the table is read to let them go
 )
 
-func (f *follower) handle(ctx context.Context, e event) error {
+func (f *follower) handle(ctx context.Context, e StreamEvent) error {
+	if e.Kind != EventMessage && e.Kind != EventSnapshot {
+		return nil // the snapshot after a reconnect brings what was missed
+	}
 	var message struct {
 		Type     string    `json:"type"`
 		Job      *Job      `json:"job"`
 		Progress *Progress `json:"progress"`
 		Line     *LogLine  `json:"line"`
 	}
-	if err := json.Unmarshal(e.data, &message); err != nil {
+	if err := json.Unmarshal(e.Data, &message); err != nil {
 		return fmt.Errorf("read an event: %w", err)
 	}
 	switch message.Type {

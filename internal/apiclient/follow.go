@@ -10,31 +10,41 @@ import (
 )
 
 // quietLimit is how long a stream may carry nothing, not even a keep-alive, before it is taken for dead and
-// opened again. The server sends a keep-alive at least every 25 s.
-const quietLimit = 60 * time.Second
+// opened again. The server sends a keep-alive every 15 s.
+const quietLimit = 45 * time.Second
 
 // errStop ends a stream from within its handler, without an error.
 var errStop = errors.New("stop")
 
+// errLost ends a connection, not the stream: the server said that it will be cut and that the client should return.
+type errLost struct{ reason string }
+
+func (e *errLost) Error() string { return e.reason }
+
+// handlerError keeps the caller's own error apart from the stream's.
+type handlerError struct{ err error }
+
+func (e *handlerError) Error() string { return e.err.Error() }
+
 // follow keeps a stream of server-sent events open until handle stops it, ctx ends or the server refuses. After
 // every loss it asks again with the last event's id; lost, when set, hears why before each new try and can stop it.
+// A stream that once carried an event is asked for again without limit; one that never did, c.attempts times.
 func (c *Client) follow(ctx context.Context, req call, handle func(event) error, lost func(error) error) error {
-	lastID := ""
+	lastID, worked := "", false
 	for attempt := 1; ; attempt++ {
 		seen, err := c.followOnce(ctx, req, &lastID, handle)
+		var handled *handlerError
 		switch {
 		case errors.Is(err, errStop):
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case seen:
-			attempt = 1
-		}
-		var handled *handlerError
-		if errors.As(err, &handled) {
+		case errors.As(err, &handled):
 			return handled.err
+		case seen:
+			attempt, worked = 1, true
 		}
-		if attempt >= c.attempts || !retryable(err, true) {
+		if !c.retryable(err, true) || (!worked && attempt >= c.attempts) {
 			return err
 		}
 		if lost != nil {
@@ -47,11 +57,6 @@ func (c *Client) follow(ctx context.Context, req call, handle func(event) error,
 		}
 	}
 }
-
-// handlerError keeps the caller's own error apart from the stream's.
-type handlerError struct{ err error }
-
-func (e *handlerError) Error() string { return e.err.Error() }
 
 // followOnce reads one connection until it ends; seen tells that at least one event came.
 func (c *Client) followOnce(ctx context.Context, req call, lastID *string, handle func(event) error) (seen bool, err error) {
@@ -71,9 +76,6 @@ func (c *Client) followOnce(ctx context.Context, req call, lastID *string, handl
 		return false, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return false, errStatus(req.op(), resp.StatusCode)
-	}
 	events := newEventReader(guard.reader(resp.Body))
 	for {
 		next, err := events.next()
@@ -81,10 +83,14 @@ func (c *Client) followOnce(ctx context.Context, req call, lastID *string, handl
 			return seen, &transportError{op: req.op(), base: c.base, err: guard.explain(err)}
 		}
 		seen = true
-		if err := handle(next); err != nil {
-			if errors.Is(err, errStop) {
-				return true, errStop
-			}
+		err = handle(next)
+		var lost *errLost
+		switch {
+		case errors.As(err, &lost):
+			return true, &transportError{op: req.op(), base: c.base, err: lost}
+		case errors.Is(err, errStop):
+			return true, errStop
+		case err != nil:
 			return true, &handlerError{err: err}
 		}
 		*lastID = events.lastID

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -19,11 +20,19 @@ func logLines(sequences ...int) map[string]any {
 }
 
 func sseJob(kind, state string) string {
-	return fmt.Sprintf("data: {\"type\":%q,\"job\":{\"id\":\"7\",\"state\":%q}}\n\n", kind, state)
+	snapshot := ""
+	if kind == "snapshot" {
+		snapshot = `"snapshot":true,`
+	}
+	return fmt.Sprintf("data: {\"channel\":\"job:7\",%s\"data\":{\"type\":%q,\"job\":{\"id\":\"7\",\"state\":%q}}}\n\n", snapshot, kind, state)
+}
+
+func sseData(data string) string {
+	return "data: {\"channel\":\"job:7\",\"data\":" + data + "}\n\n"
 }
 
 func sseLog(seq int) string {
-	return fmt.Sprintf("data: {\"type\":\"log\",\"line\":{\"seq\":\"%d\",\"message\":\"line %d\"}}\n\n", seq, seq)
+	return sseData(fmt.Sprintf(`{"type":"log","line":{"seq":"%d","message":"line %d"}}`, seq, seq))
 }
 
 // heard turns events into short words.
@@ -45,9 +54,8 @@ func TestFollowSeesEveryLogLineOnceOverACut(t *testing.T) {
 	t.Parallel()
 	// Line 3 is written while the stream is cut, line 4 is lost on the way, line 5 comes live.
 	_, client := newScript(t,
-		cut(typeEvents, ":\n\n"+sseJob("snapshot", "running")+
-			"data: {\"type\":\"progress\",\"progress\":{\"percent\":50}}\n\n"+sseLog(2)+sseLog(2)+
-			"data: {\"type\":\"something new\"}\n\n"),
+		cut(typeEvents, ":\n\ndata: {\"event\":\"subscribed\",\"channel\":\"job:7\",\"recovered\":false}\n\n"+sseJob("snapshot", "running")+
+			sseData(`{"type":"progress","progress":{"percent":50}}`)+sseLog(2)+sseLog(2)+sseData(`{"type":"something new"}`)),
 		answer(200, logLines(1)),
 		hang(typeEvents, sseJob("snapshot", "running")+sseLog(5)+sseJob("state", "completed")),
 		answer(200, logLines(2, 3)),
@@ -90,15 +98,15 @@ func TestFollowRefused(t *testing.T) {
 }
 
 func streamMessage(id, channel string, offset int) string {
-	return fmt.Sprintf("id: %s\nevent: message\ndata: {\"channel\":%q,\"offset\":\"%d\",\"epoch\":\"e\",\"data\":{\"n\":%d}}\n\n", id, channel, offset, offset)
+	return fmt.Sprintf("id: %s\ndata: {\"channel\":%q,\"offset\":%d,\"epoch\":\"e\",\"data\":{\"n\":%d}}\n\n", id, channel, offset, offset)
 }
 
 func TestStreamComesBackWithTheLastID(t *testing.T) {
 	t.Parallel()
 	s, client := newScript(t,
-		cut(typeEvents, streamMessage("p1", "room:a", 1)+"event: hello\ndata: not json\n\n"+streamMessage("p2", "room:a", 2)+"id: p3\ndata: {"),
+		cut(typeEvents, streamMessage("p1", "room:a", 1)+streamMessage("p2", "room:a", 2)+"id: p3\ndata: {"),
 		refuse(Problem{Title: "Draining", Status: 503, Code: "draining"}),
-		hang(typeEvents, "event: unrecoverable\ndata: {\"channel\":\"room:b\"}\n\n"+streamMessage("p3", "room:a", 3)),
+		hang(typeEvents, "event: unrecoverable\ndata: {\"event\":\"unrecoverable\",\"channel\":\"room:b\",\"offset\":9,\"epoch\":\"f\"}\n\n"+streamMessage("p3", "room:a", 3)),
 	)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -112,7 +120,7 @@ func TestStreamComesBackWithTheLastID(t *testing.T) {
 	})
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, []string{
-		`message room:a 1 {"n":1}`, `message room:a 2 {"n":2}`, "lost  0 ", "lost  0 ", "unrecoverable room:b 0 ", `message room:a 3 {"n":3}`,
+		`message room:a 1 {"n":1}`, `message room:a 2 {"n":2}`, "lost  0 ", "lost  0 ", "unrecoverable room:b 9 ", `message room:a 3 {"n":3}`,
 	}, words)
 	seen := s.requests()
 	require.Equal(t, "/v1/stream?channels=room%3Aa%2Croom%3Ab", seen[0].uri)
@@ -157,4 +165,37 @@ func TestStreamLeavesASilentConnection(t *testing.T) {
 	})
 	require.ErrorIs(t, err, done)
 	require.ErrorIs(t, lost, errQuiet)
+}
+
+func TestStreamFollowsTheServersWord(t *testing.T) {
+	t.Parallel()
+	_, client := newScript(t,
+		hang(typeEvents, streamMessage("p1", "a", 1)+"data: {\"event\":\"disconnect\",\"code\":3001,\"reason\":\"shutdown\",\"reconnect\":true}\n\n"),
+		hang(typeEvents, "data: {\"event\":\"disconnect\",\"code\":3500,\"reason\":\"key revoked\",\"reconnect\":false}\n\n"))
+	var lost []string
+	err := client.Stream(t.Context(), []string{"a"}, func(e StreamEvent) error {
+		if e.Kind == EventLost {
+			lost = append(lost, e.Err.Error())
+		}
+		return nil
+	})
+	require.ErrorContains(t, err, "the server ended the stream: key revoked (code 3500)")
+	require.Len(t, lost, 1)
+	require.Contains(t, lost[0], "shutdown")
+}
+
+func TestStreamThatWorkedIsAskedForAgainWithoutLimit(t *testing.T) {
+	t.Parallel()
+	gone := refuse(Problem{Title: "Not ready", Status: 503, Code: "not_ready"})
+	steps := append([]http.HandlerFunc{cut(typeEvents, streamMessage("p1", "a", 1))}, repeat(10, gone)...)
+	s, client := newScript(t, append(steps, hang(typeEvents, streamMessage("p2", "a", 2)))...)
+	done := errors.New("done")
+	err := client.Stream(t.Context(), []string{"a"}, func(e StreamEvent) error {
+		if e.Position.Offset == 2 {
+			return done
+		}
+		return nil
+	})
+	require.ErrorIs(t, err, done)
+	require.Len(t, s.requests(), 12)
 }

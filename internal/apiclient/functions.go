@@ -21,7 +21,7 @@ type Deployment struct {
 	Functions []Source `json:"functions"`
 	Remove    []string `json:"remove,omitempty"`
 	// DryRun checks everything and tells what would change, but changes nothing.
-	DryRun bool `json:"dry_run,omitempty"`
+	DryRun bool `json:"-"`
 }
 
 // DeployResult tells what a deployment changed.
@@ -73,7 +73,14 @@ type Version struct {
 // sent once: the answer of a second try would call what the first one changed unchanged.
 func (c *Client) Deploy(ctx context.Context, deployment Deployment) (DeployResult, error) {
 	var result DeployResult
-	err := c.post(ctx, "/v1/deployments", deployment, &result)
+	req, err := jsonCall(http.MethodPost, "/v1/deployments", deployment)
+	if err != nil {
+		return result, err
+	}
+	if deployment.DryRun {
+		req.query = url.Values{"dry_run": {"true"}}
+	}
+	_, err = c.do(ctx, req, &result)
 	return result, err
 }
 

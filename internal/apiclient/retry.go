@@ -3,7 +3,6 @@ package apiclient
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -47,8 +46,9 @@ func (b backoff) sleep(ctx context.Context, n int, asked time.Duration) error {
 
 // retryable says whether the call may succeed when it is sent again and may be sent again. Refusals that
 // say "not done, come again" (429, and 503 from our server before it acts) are safe only with repeat too:
-// a proxy in between may answer 503 for a request that went through.
-func retryable(err error, repeat bool) bool {
+// a proxy in between may answer 503 for a request that went through. A refused connection is worth another try only if
+// the server was there before: else the address is wrong or nothing was started, and the caller should hear it now.
+func (c *Client) retryable(err error, repeat bool) bool {
 	if !repeat || errors.Is(err, context.Canceled) {
 		return false
 	}
@@ -56,8 +56,10 @@ func retryable(err error, repeat bool) bool {
 	if errors.As(err, &problem) {
 		return problem.temporary()
 	}
-	var transport *transportError
-	return errors.As(err, &transport)
+	if IsConnectionRefused(err) && !c.reached.Load() {
+		return false
+	}
+	return IsTransport(err)
 }
 
 func (p *Problem) temporary() bool {
@@ -98,9 +100,4 @@ func IsConnectionRefused(err error) bool { return errors.Is(err, syscall.ECONNRE
 func IsTransport(err error) bool {
 	var transport *transportError
 	return errors.As(err, &transport)
-}
-
-// errStatus is what a stream that answers something else than 200 becomes.
-func errStatus(op string, status int) error {
-	return fmt.Errorf("%s: unexpected status %d", op, status)
 }

@@ -11,22 +11,28 @@ import (
 
 // StreamEvent is one thing that happened on a stream of channels.
 type StreamEvent struct {
-	// Kind is "message", "snapshot" (the present state of a view channel), "unrecoverable" (messages were
-	// missed that the history no longer holds: reload the channel's state) or "lost" (the connection is gone
-	// and is being opened again; Err says why).
-	Kind     string
+	Kind     EventKind
 	Channel  string
-	Position Position // zero where the channel keeps no history
+	Position Position // where the channel stands after it; zero where the channel keeps no history
 	Data     json.RawMessage
-	Err      error
+	Base64   []byte // instead of Data where the message is not JSON
+	Err      error  // of EventLost: why
 }
 
-// Kinds of StreamEvent.
+// EventKind says what a StreamEvent is.
+type EventKind string
+
+// The kinds.
 const (
-	EventMessage       = "message"
-	EventSnapshot      = "snapshot"
-	EventUnrecoverable = "unrecoverable"
-	EventLost          = "lost"
+	EventMessage  EventKind = "message"
+	EventSnapshot EventKind = "snapshot" // the present state of a view channel, before its first message
+	// EventSubscribed comes before a channel's first message, and again after a reconnect.
+	EventSubscribed EventKind = "subscribed"
+	// EventUnrecoverable stands instead of it when messages were missed that the history no longer holds: whoever
+	// shows the channel's state should load it anew.
+	EventUnrecoverable EventKind = "unrecoverable"
+	// EventLost tells that the connection is gone and is being opened again.
+	EventLost EventKind = "lost"
 )
 
 // Stream subscribes to channels and calls each with what happens, until each returns an error (which is returned),
@@ -38,41 +44,62 @@ func (c *Client) Stream(ctx context.Context, channels []string, each func(Stream
 		path:   "/v1/stream",
 		query:  url.Values{"channels": {strings.Join(channels, ",")}},
 	}
-	err := c.follow(ctx, req, func(e event) error {
-		decoded, known, err := decodeStreamEvent(e)
-		if err != nil || !known {
+	if err := c.stream(ctx, req, each); err != nil {
+		return fmt.Errorf("stream %s: %w", strings.Join(channels, ", "), err)
+	}
+	return nil
+}
+
+func (c *Client) stream(ctx context.Context, req call, each func(StreamEvent) error) error {
+	return c.follow(ctx, req, func(e event) error {
+		decoded, err := decodeStreamEvent(e.data)
+		if err != nil {
 			return err
 		}
 		return each(decoded)
 	}, func(reason error) error {
 		return each(StreamEvent{Kind: EventLost, Err: reason})
 	})
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", strings.Join(channels, ", "), err)
-	}
-	return nil
 }
 
-// decodeStreamEvent reads one event; known is false for names that a newer server may send.
-func decodeStreamEvent(e event) (decoded StreamEvent, known bool, err error) {
-	var wire struct {
-		Channel string          `json:"channel"`
-		Offset  uint64          `json:"offset,string"`
-		Epoch   string          `json:"epoch"`
-		Data    json.RawMessage `json:"data"`
+// wireEvent is a message of the stream and the raw WebSocket.
+type wireEvent struct {
+	Event    EventKind       `json:"event"` // empty for messages
+	Channel  string          `json:"channel"`
+	Offset   uint64          `json:"offset"`
+	Epoch    string          `json:"epoch"`
+	Snapshot bool            `json:"snapshot"`
+	Data     json.RawMessage `json:"data"`
+	Base64   []byte          `json:"base64"`
+
+	// Of the last event of a connection that the server ends.
+	Code      int    `json:"code"`
+	Reason    string `json:"reason"`
+	Reconnect bool   `json:"reconnect"`
+}
+
+const eventDisconnect EventKind = "disconnect"
+
+// decodeStreamEvent reads one event. Kinds that it does not know, of a newer server, are passed on.
+func decodeStreamEvent(data []byte) (StreamEvent, error) {
+	var wire wireEvent
+	if err := json.Unmarshal(data, &wire); err != nil {
+		return StreamEvent{}, fmt.Errorf("read a stream event: %w", err)
 	}
-	switch e.name {
-	case EventMessage, EventSnapshot, EventUnrecoverable:
-	default:
-		return StreamEvent{}, false, nil
+	if wire.Event == eventDisconnect {
+		if wire.Reconnect {
+			return StreamEvent{}, &errLost{reason: wire.Reason}
+		}
+		return StreamEvent{}, fmt.Errorf("the server ended the stream: %s (code %d)", wire.Reason, wire.Code)
 	}
-	if err := json.Unmarshal(e.data, &wire); err != nil {
-		return StreamEvent{}, false, fmt.Errorf("read a stream event: %w", err)
+	kind := wire.Event
+	switch {
+	case kind == "" && wire.Snapshot:
+		kind = EventSnapshot
+	case kind == "":
+		kind = EventMessage
 	}
 	return StreamEvent{
-		Kind:     e.name,
-		Channel:  wire.Channel,
-		Position: Position{Offset: wire.Offset, Epoch: wire.Epoch},
-		Data:     wire.Data,
-	}, true, nil
+		Kind: kind, Channel: wire.Channel, Position: Position{Offset: wire.Offset, Epoch: wire.Epoch}, Data: wire.Data, Base64: wire.Base64,
+	}, nil
 }

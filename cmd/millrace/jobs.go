@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/millrace-dev/millrace/internal/apiclient"
+)
+
+// jobsCmd groups what can be done with jobs.
+type jobsCmd struct {
+	List   jobsListCmd   `cmd:"" help:"List jobs, newest first."`
+	Get    jobsGetCmd    `cmd:"" help:"Show one job."`
+	Logs   jobsLogsCmd   `cmd:"" help:"Print what a job logged."`
+	Cancel jobsCancelCmd `cmd:"" help:"Cancel jobs that have not finished."`
+	Retry  jobsRetryCmd  `cmd:"" help:"Run finished jobs again."`
+}
+
+type jobsListCmd struct {
+	clientFlags
+	jsonFlag
+	Function string `help:"Only jobs of this function."`
+	State    string `enum:",queued,scheduled,running,retrying,completed,failed,cancelled" default:"" help:"Only jobs in this state: ${enum}."`
+	Queue    string `help:"Only jobs of this queue."`
+	Tag      string `help:"Only jobs with this tag."`
+	Limit    int    `default:"20" help:"How many jobs at most; 0 for all."`
+}
+
+// maxPage is the largest page that the server gives.
+const maxPage = 500
+
+// Run is called by kong.
+func (l *jobsListCmd) Run(ctx context.Context, out *streams) error {
+	if l.Limit < 0 {
+		return usagef("--limit must not be negative")
+	}
+	return l.with(func(client *apiclient.Client) error {
+		rows := newJobRows(out, l.JSON)
+		if err := l.each(ctx, client, rows.add); err != nil {
+			return err
+		}
+		return rows.flush()
+	})
+}
+
+// each pages through the list until the limit.
+func (l *jobsListCmd) each(ctx context.Context, client *apiclient.Client, use func(apiclient.Job) error) error {
+	query := apiclient.ListQuery{
+		Function: l.Function, State: apiclient.State(l.State), Queue: l.Queue, Tag: l.Tag, Limit: maxPage,
+	}
+	for seen := 0; ; {
+		if l.Limit > 0 {
+			query.Limit = min(maxPage, l.Limit-seen)
+		}
+		page, err := client.Jobs(ctx, query)
+		if err != nil {
+			return fmt.Errorf("list jobs: %w", err)
+		}
+		for _, job := range page.Jobs {
+			if err := use(job); err != nil {
+				return err
+			}
+			seen++
+		}
+		if page.Next == "" || (l.Limit > 0 && seen >= l.Limit) {
+			return nil
+		}
+		query.Cursor = page.Next
+	}
+}
+
+// jobRows prints jobs as a table, or as one JSON value a line.
+type jobRows struct {
+	out   *streams
+	table *table
+	now   time.Time
+}
+
+func newJobRows(out *streams, asJSON bool) *jobRows {
+	rows := &jobRows{out: out, now: time.Now()}
+	if !asJSON {
+		rows.table = out.table("ID", "FUNCTION", "STATE", "ATTEMPT", "CREATED", "TOOK", "ERROR")
+	}
+	return rows
+}
+
+func (r *jobRows) add(job apiclient.Job) error {
+	if r.table == nil {
+		return r.out.printJSON(job)
+	}
+	const errorWidth = 60
+	failure := ""
+	if job.Error != nil {
+		failure = shorten(job.Error.Error(), errorWidth)
+	}
+	r.table.row(fmt.Sprint(job.ID), job.Function, string(job.State), fmt.Sprintf("%d/%d", job.Attempt, job.MaxAttempts),
+		ago(job.CreatedAt, r.now), took(job, r.now), failure)
+	return nil
+}
+
+func (r *jobRows) flush() error {
+	if r.table == nil {
+		return nil
+	}
+	return r.table.flush()
+}
+
+// took is how long the last attempt ran, or runs.
+func took(job apiclient.Job, now time.Time) string {
+	switch {
+	case job.StartedAt == nil:
+		return "-"
+	case job.FinishedAt != nil:
+		return span(max(0, job.FinishedAt.Sub(*job.StartedAt)))
+	case job.State == apiclient.StateRunning:
+		return span(max(0, now.Sub(*job.StartedAt)))
+	default:
+		return "-"
+	}
+}
+
+type jobsLogsCmd struct {
+	clientFlags
+	jsonFlag
+	ID     jobID `arg:"" help:"Id of the job."`
+	Follow bool  `short:"f" help:"Go on until the job has finished."`
+}
+
+// Run is called by kong.
+func (l *jobsLogsCmd) Run(ctx context.Context, out *streams) error {
+	return l.with(func(client *apiclient.Client) error {
+		show := func(line apiclient.LogLine) error {
+			if l.JSON {
+				return out.printJSON(line)
+			}
+			return out.print("%s", formatLog(line))
+		}
+		if l.Follow {
+			_, err := client.Follow(ctx, int64(l.ID), func(e apiclient.JobEvent) error {
+				if e.Line == nil {
+					return nil
+				}
+				return show(*e.Line)
+			})
+			return err //nolint:wrapcheck // says what was being done itself
+		}
+		const page = 500
+		for after := int64(0); ; {
+			lines, err := client.Logs(ctx, int64(l.ID), after, page)
+			if err != nil {
+				return fmt.Errorf("read the logs of job %d: %w", l.ID, err)
+			}
+			for _, line := range lines {
+				after = line.Seq
+				if err := show(line); err != nil {
+					return err
+				}
+			}
+			if len(lines) < page {
+				return nil
+			}
+		}
+	})
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, map[string]http.HandlerFunc{
+		"POST /v1/channels/room:a/messages": answerJSON(`{"offset":"12","epoch":"e"}`),
+		"POST /v1/channels/live:a/messages": answerJSON(`{"offset":"0","epoch":""}`),
+	})
+	got := a.run(t, "", "publish", "room:a", `{"a":1}`)
+	require.Zero(t, got.code, got.stderr)
+	require.Equal(t, "room:a  offset 12\n", got.stdout)
+	require.Contains(t, a.run(t, "", "publish", "room:a", "1", "--json").stdout, `{"offset":"12","epoch":"e"}`)
+	require.Contains(t, a.run(t, "plain text", "publish", "live:a", "-", "--raw").stderr, "keeps no history")
+	require.Equal(t, "POST /v1/channels/live:a/messages plain text", a.asked()[2])
+}
+
+// tailUntil runs tail and interrupts it, as Ctrl-C does, at the given connection.
+func tailUntil(t *testing.T, connections []string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	n := 0
+	a := newAPI(t, map[string]http.HandlerFunc{
+		"GET /v1/channels/room:a/history": answerJSON(`{"publications":[{"offset":"2","data":{"n":2}},{"offset":"1","data":{"n":1}}],"top":{"offset":"2","epoch":"e"}}`),
+		"GET /v1/stream": func(w http.ResponseWriter, r *http.Request) {
+			if n == len(connections) {
+				cancel()
+				<-r.Context().Done()
+				return
+			}
+			n++
+			text("text/event-stream", connections[n-1])(w, r)
+		},
+	})
+	return executeContext(ctx, "", append(append([]string{"tail"}, args...), "--url", a.url, "--key", "test-key")...)
+}
+
+func TestTail(t *testing.T) {
+	t.Parallel()
+	first := "event: subscribed\ndata: {\"event\":\"subscribed\",\"channel\":\"room:a\",\"offset\":1,\"epoch\":\"e\",\"recovered\":false}\n\n" +
+		"id: 1\ndata: {\"channel\":\"room:a\",\"offset\":2,\"epoch\":\"e\",\"data\":{\"n\":2}}\n\n" +
+		"id: 2\ndata: {\"channel\":\"room:a\",\"offset\":3,\"epoch\":\"e\",\"base64\":\"aBtp\"}\n\n"
+	second := "data: {\"event\":\"unrecoverable\",\"channel\":\"room:a\"}\n\n" +
+		"data: {\"channel\":\"jobs\",\"snapshot\":true,\"data\":[1, 2]}\n\n"
+	got := tailUntil(t, []string{first, second}, "room:a", "jobs")
+	require.Zero(t, got.code, "Ctrl-C is the normal end: %s", got.stderr)
+	require.Equal(t, "room:a  2  {\"n\":2}\nroom:a  3  h\ufffdi\njobs  -  [1,2]\n", got.stdout)
+	require.Contains(t, got.stderr, "connection lost")
+	require.Contains(t, got.stderr, "room:a: some messages were missed")
+
+	got = tailUntil(t, []string{first}, "room:a", "--history", "2", "--json")
+	require.Zero(t, got.code)
+	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+	require.Len(t, lines, 3, "a message that is in the history and in the stream is printed once: %s", got.stdout)
+	require.JSONEq(t, `{"channel":"room:a","kind":"message","offset":1,"epoch":"e","data":{"n":1}}`, lines[0])
+}

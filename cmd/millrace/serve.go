@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/millrace-dev/millrace"
+)
+
+// serveCmd runs one instance on the user's Postgres.
+type serveCmd struct {
+	databaseFlags
+	logFlags
+	Addr           string         `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on."`
+	ListenURL      string         `env:"MILLRACE_LISTEN_URL" placeholder:"URL" help:"Direct address of the same Postgres, when --database-url goes through a transaction-pooling proxy."`
+	AllowedOrigins []string       `placeholder:"ORIGIN" help:"Sites whose pages may call the API and open sockets, such as https://app.example.com."`
+	Queues         map[string]int `default:"default=100" mapsep:"," placeholder:"NAME=N" help:"Queues to work on, and how many jobs of each to run at once."`
+}
+
+// Run is called by kong. It serves until the first signal and then drains.
+func (s *serveCmd) Run(ctx context.Context, out *streams) error {
+	for name, slots := range s.Queues {
+		if slots <= 0 {
+			return usagef("--queues: %s=%d is not a number of jobs; give at least 1", name, slots)
+		}
+	}
+	app, err := millrace.New(millrace.Config{
+		DatabaseURL:    s.DatabaseURL,
+		ListenURL:      s.ListenURL,
+		Addr:           s.Addr,
+		AllowedOrigins: s.AllowedOrigins,
+		Queues:         s.Queues,
+		Logger:         s.logger(out.err),
+	})
+	if err != nil {
+		return usagef("%v", err)
+	}
+	return app.Run(ctx) //nolint:wrapcheck // says what was being done itself
+}
+
+// databaseFlags are shared by the sub-commands that open the database themselves.
+type databaseFlags struct {
+	DatabaseURL string `required:"" env:"DATABASE_URL" placeholder:"URL" help:"Postgres to use, such as postgres://user:password@host/database."`
+}
+
+// logFlags are shared by the servers.
+type logFlags struct {
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Least important messages to log: ${enum}."`
+	LogFormat string `enum:"text,json" default:"text" help:"Form of the log on stderr: ${enum}."`
+}
+
+// logger writes to w. The flags are checked by kong.
+func (f logFlags) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(f.LogLevel))
+	options := &slog.HandlerOptions{Level: level}
+	if f.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/millrace-dev/millrace/internal/apiclient"
+)
+
+// tailCmd prints what happens on channels.
+type tailCmd struct {
+	clientFlags
+	jsonFlag
+	Channels []string `arg:"" name:"channel" help:"Channels, such as room:lobby, jobs or job:17."`
+	History  int      `short:"n" default:"0" help:"Print this many earlier messages of each channel first."`
+}
+
+// tailLine is a message in the JSON output.
+type tailLine struct {
+	Channel string              `json:"channel"`
+	Kind    apiclient.EventKind `json:"kind"`
+	Offset  uint64              `json:"offset,omitempty"`
+	Epoch   string              `json:"epoch,omitempty"`
+	Data    json.RawMessage     `json:"data,omitempty"`
+	Base64  []byte              `json:"base64,omitempty"` // instead of data where the message is not JSON
+}
+
+// Run is called by kong. It goes on until Ctrl-C, which is its normal end.
+func (t *tailCmd) Run(ctx context.Context, out *streams) error {
+	if t.History < 0 {
+		return usagef("--history must not be negative")
+	}
+	return t.with(func(client *apiclient.Client) error {
+		printer := &tailPrinter{out: out, json: t.JSON, seen: map[string]apiclient.Position{}}
+		if t.History > 0 {
+			if err := t.history(ctx, client, printer); err != nil {
+				return err
+			}
+		}
+		err := client.Stream(ctx, t.Channels, printer.event)
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err //nolint:wrapcheck // says what was being done itself
+	})
+}
+
+func (t *tailCmd) history(ctx context.Context, client *apiclient.Client, printer *tailPrinter) error {
+	for _, channel := range t.Channels {
+		page, err := client.History(ctx, channel, t.History)
+		if err != nil {
+			return fmt.Errorf("read the history of %s: %w", channel, err)
+		}
+		for _, publication := range page.Publications {
+			line := tailLine{
+				Channel: channel, Kind: apiclient.EventMessage,
+				Offset: publication.Offset, Epoch: page.Top.Epoch,
+				Data: publication.Data, Base64: publication.Base64,
+			}
+			if err := printer.line(line); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type tailPrinter struct {
+	out  *streams
+	json bool
+	seen map[string]apiclient.Position // by channel: what is printed
+}
+
+func (p *tailPrinter) event(e apiclient.StreamEvent) error {
+	line := tailLine{
+		Channel: e.Channel, Kind: e.Kind, Offset: e.Position.Offset, Epoch: e.Position.Epoch, Data: e.Data, Base64: e.Base64,
+	}
+	switch e.Kind {
+	case apiclient.EventMessage, apiclient.EventSnapshot:
+		return p.line(line)
+	case apiclient.EventLost:
+		p.out.say("connection lost (%s), trying again", clean(e.Err.Error()))
+	case apiclient.EventUnrecoverable:
+		delete(p.seen, e.Channel)
+		p.out.say("%s: some messages were missed and are not in the history any more", clean(e.Channel))
+		if p.json {
+			return p.out.printJSON(line)
+		}
+	case apiclient.EventSubscribed:
+	}
+	return nil
+}
+
+// line prints a message unless it is printed already: a message that came in between may be both in the history
+// and in the stream.
+func (p *tailPrinter) line(line tailLine) error {
+	if line.Offset > 0 {
+		last := p.seen[line.Channel]
+		if line.Kind == apiclient.EventMessage && last.Epoch == line.Epoch && line.Offset <= last.Offset {
+			return nil
+		}
+		p.seen[line.Channel] = apiclient.Position{Offset: line.Offset, Epoch: line.Epoch}
+	}
+	if p.json {
+		return p.out.printJSON(line)
+	}
+	offset := "-"
+	if line.Offset > 0 {
+		offset = fmt.Sprint(line.Offset)
+	}
+	return p.out.print("%s  %s  %s", clean(line.Channel), offset, line.text())
+}
+
+// text is a message's data on one line, safe for a terminal.
+func (l tailLine) text() string {
+	var compact bytes.Buffer
+	switch {
+	case len(l.Base64) > 0:
+		return clean(string(l.Base64))
+	case json.Compact(&compact, l.Data) != nil:
+		return clean(string(l.Data))
+	default:
+		return clean(compact.String())
+	}
+}

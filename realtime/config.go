@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -71,6 +72,19 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.Default()
 	}
 	return c
+}
+
+// validateShared checks what a hub on a database needs.
+func (c Config) validateShared() error {
+	var errs []error
+	for name, missing := range map[string]bool{
+		"Pool": c.Pool == nil, "URL": c.URL == "", "Listener": c.Listener == nil, "NodeID": c.NodeID == "",
+	} {
+		if missing {
+			errs = append(errs, fmt.Errorf("%s is missing", name)) //nolint:err113 // read by a person at start
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (c Config) validate() error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/centrifugal/centrifuge"
 
@@ -21,22 +22,56 @@ type Hub struct {
 	log        *slog.Logger
 	namespaces namespaces
 	node       *centrifuge.Node
-	views      views
-	revoked    revocations
+	// broker is nil in hubs whose channels are in memory.
+	broker  *broker
+	publish publishFunc
+	views   views
+	revoked revocations
 }
 
-// brokerFactory makes the broker of a node.
-type brokerFactory func(*Hub) (centrifuge.Broker, error)
+type publishFunc func(ctx context.Context, channel string, data []byte, opts centrifuge.PublishOptions) (centrifuge.StreamPosition, bool, error)
+
+// New makes a hub whose channels are shared by all instances on one database. It registers its channels on
+// Config.Listener, so it comes before that is started.
+func New(config Config) (*Hub, error) {
+	if err := config.validateShared(); err != nil {
+		return nil, fmt.Errorf("configure realtime: %w", err)
+	}
+	h, err := newHub(config)
+	if err != nil {
+		return nil, err
+	}
+	h.broker, err = newBroker(brokerConfig{
+		pool: config.Pool, url: config.URL, listener: config.Listener, keep: h.keep, logger: h.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make realtime broker: %w", err)
+	}
+	h.node.SetBroker(h.broker)
+	h.publish = h.broker.publish
+	return h, nil
+}
 
 // NewInMemory makes a hub whose channels live in this process alone: for tests and programs without a
 // database. Of Config, Pool, URL, Listener and NodeID are not used.
 func NewInMemory(config Config) (*Hub, error) {
-	return newHub(config, func(h *Hub) (centrifuge.Broker, error) {
-		return centrifuge.NewMemoryBroker(h.node, centrifuge.MemoryBrokerConfig{})
-	})
+	h, err := newHub(config)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := centrifuge.NewMemoryBroker(h.node, centrifuge.MemoryBrokerConfig{})
+	if err != nil {
+		return nil, fmt.Errorf("make realtime broker: %w", err)
+	}
+	h.node.SetBroker(memory)
+	h.publish = func(_ context.Context, channel string, data []byte, opts centrifuge.PublishOptions) (centrifuge.StreamPosition, bool, error) {
+		opts.HistorySize, opts.HistoryTTL = h.keep(channel)
+		return memory.Publish(channel, data, opts)
+	}
+	return h, nil
 }
 
-func newHub(config Config, broker brokerFactory) (*Hub, error) {
+func newHub(config Config) (*Hub, error) {
 	all, err := newNamespaces(config.Namespaces)
 	if err := errors.Join(err, config.validate()); err != nil {
 		return nil, fmt.Errorf("configure realtime: %w", err)
@@ -46,12 +81,15 @@ func newHub(config Config, broker brokerFactory) (*Hub, error) {
 	if h.node, err = newNode(h); err != nil {
 		return nil, fmt.Errorf("make realtime node: %w", err)
 	}
-	made, err := broker(h)
-	if err != nil {
-		return nil, fmt.Errorf("make realtime broker: %w", err)
-	}
-	h.node.SetBroker(made)
 	return h, nil
+}
+
+// keep says how much of a channel's history is kept; nothing of ephemeral ones and views.
+func (h *Hub) keep(channel string) (size int, ttl time.Duration) {
+	if settings := h.namespaces.of(channel); settings.keepsHistory() {
+		return settings.HistorySize, settings.HistoryTTL
+	}
+	return 0, 0
 }
 
 // Start makes the hub ready for publishing and for connections.
@@ -59,8 +97,13 @@ func (h *Hub) Start(ctx context.Context) error {
 	if _, err := h.Begin(ctx); err != nil {
 		return fmt.Errorf("start realtime: %w", err)
 	}
+	if h.broker != nil {
+		if err := h.broker.Start(ctx); err != nil {
+			return errors.Join(fmt.Errorf("start realtime broker: %w", err), h.Stop(context.WithoutCancel(ctx)))
+		}
+	}
 	if err := h.node.Run(); err != nil {
-		return errors.Join(fmt.Errorf("start realtime node: %w", err), h.Stop(ctx))
+		return errors.Join(fmt.Errorf("start realtime node: %w", err), h.Stop(context.WithoutCancel(ctx)))
 	}
 	return nil
 }
@@ -68,8 +111,11 @@ func (h *Hub) Start(ctx context.Context) error {
 // Stop disconnects every connection with code 3001, which tells clients to reconnect, and waits until nothing
 // of the hub runs any more or ctx ends.
 func (h *Hub) Stop(ctx context.Context) error {
-	err := h.node.Shutdown(ctx)
-	return errors.Join(err, h.Base.Stop(ctx))
+	errs := []error{h.node.Shutdown(ctx)}
+	if h.broker != nil {
+		errs = append(errs, h.broker.Stop(ctx))
+	}
+	return errors.Join(append(errs, h.Base.Stop(ctx))...)
 }
 
 // Publish sends data to a channel and returns once that is committed, with the position that it got (zero for
@@ -79,19 +125,11 @@ func (h *Hub) Publish(ctx context.Context, channel string, data []byte, opts Pub
 	if err := h.publishable(channel, data); err != nil {
 		return Position{}, fmt.Errorf("publish to %q: %w", channel, err)
 	}
-	if err := ctx.Err(); err != nil {
-		return Position{}, fmt.Errorf("publish to %q: %w", channel, err)
-	}
-	settings := h.namespaces.of(channel)
-	options := []centrifuge.PublishOption{centrifuge.WithIdempotencyKey(opts.IdempotencyKey)}
-	if settings.keepsHistory() {
-		options = append(options, centrifuge.WithHistory(settings.HistorySize, settings.HistoryTTL))
-	}
-	result, err := h.node.Publish(channel, data, options...)
+	position, _, err := h.publish(ctx, channel, data, centrifuge.PublishOptions{IdempotencyKey: opts.IdempotencyKey})
 	if err != nil {
 		return Position{}, fmt.Errorf("publish to %q: %w", channel, err)
 	}
-	return Position(result.StreamPosition), nil
+	return Position(position), nil
 }
 
 // publishable says why data cannot be published to a channel by anybody.

@@ -12,6 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/internal/testdb"
 	"github.com/millrace-dev/millrace/realtime"
 )
 
@@ -19,19 +22,30 @@ const patience = 10 * time.Second
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// startHub runs a hub in memory for the time of a test.
+// startHub runs a hub on a database of its own for the time of a test.
 func startHub(t *testing.T, config realtime.Config) *realtime.Hub {
+	t.Helper()
+	return startHubOn(t, testdb.New(t), "one", config)
+}
+
+// startHubOn runs one of several hubs on a database.
+func startHubOn(t *testing.T, db *testdb.DB, node string, config realtime.Config) *realtime.Hub {
 	t.Helper()
 	if config.Logger == nil {
 		config.Logger = quiet
 	}
-	hub, err := realtime.NewInMemory(config)
+	config.Pool, config.URL, config.NodeID = db.Pool, db.URL, node
+	config.Listener = postgres.NewListener(postgres.ListenerConfig{URL: db.URL, Logger: config.Logger})
+	hub, err := realtime.New(config)
 	require.NoError(t, err)
-	require.NoError(t, hub.Start(t.Context()))
+	var parts service.Group
+	parts.Add("listener", config.Listener)
+	parts.Add("hub", hub)
+	require.NoError(t, parts.Start(t.Context()))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		require.NoError(t, hub.Stop(ctx))
+		require.NoError(t, parts.Stop(ctx))
 	})
 	return hub
 }

@@ -10,10 +10,8 @@ import (
 	"github.com/millrace-dev/millrace/jobs"
 )
 
-const (
-	buildTime   = 2 * time.Second // for the top level of a function's file, at deploy
-	buildMemory = 64 << 20
-)
+// buildTime is what the top level of a function's file may take at deploy.
+const buildTime = 2 * time.Second
 
 // Build bundles source, runs its top level once in a VM with limits to see what it exports, and checks its
 // configuration. Mistakes are a *runtimes.BuildError.
@@ -46,11 +44,8 @@ type exports struct{ function, config string }
 
 // look runs the top level of a program and returns what it exports.
 func (r *Runner) look(ctx context.Context, p *program) (exports, error) {
-	ctx, cancel := context.WithTimeout(ctx, buildTime)
-	defer cancel()
-
 	var found exports
-	err := r.isolated(ctx, buildMemory, p.function, func(ctx context.Context) error {
+	err := r.isolated(ctx, isolation{p.function, p.memory, buildTime}, func(ctx context.Context) error {
 		host := func(args []any) (any, error) {
 			if kind, _ := args[0].(string); kind == "module" && len(args) == 3 {
 				found.function, _ = args[1].(string)
@@ -60,7 +55,7 @@ func (r *Runner) look(ctx context.Context, p *program) (exports, error) {
 			return nil, nil // ctx has no operations and console no reader at deploy
 		}
 
-		machine, err := r.boot(ctx, p, buildMemory, host)
+		machine, err := r.boot(ctx, p, host)
 		if err != nil {
 			return err
 		}
@@ -117,7 +112,7 @@ func buildError(source runtimes.Source, p *program, err error) error {
 	case !errors.As(err, &thrown):
 		return err
 	case thrown.outOfMemory():
-		d.Message = fmt.Sprintf("the top level of the file needs more than %d MiB of memory", buildMemory>>20)
+		d.Message = fmt.Sprintf("the top level of the file needs more than %d MiB of memory", p.memory>>20)
 	default:
 		d.Message = thrown.text()
 		if at, ok := p.positions().first(thrown.Stack); ok {

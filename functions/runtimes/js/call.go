@@ -32,7 +32,7 @@ func (r *Runner) serve(ctx context.Context, p *program, request runtimes.Call, h
 	defer c.ops.close()
 
 	var err error
-	if c.machine, err = r.boot(ctx, p, p.memory, c.answer); err != nil {
+	if c.machine, err = r.boot(ctx, p, c.answer); err != nil {
 		return nil, p.failure(ctx, err)
 	}
 	defer c.machine.close()
@@ -52,13 +52,13 @@ func (r *Runner) serve(ctx context.Context, p *program, request runtimes.Call, h
 }
 
 // boot makes a VM with the prelude and the function's file loaded. Loading runs the file's top level.
-func (r *Runner) boot(ctx context.Context, p *program, memory int64, host hostFunc) (vm, error) {
+func (r *Runner) boot(ctx context.Context, p *program, host hostFunc) (vm, error) {
 	prelude, err := r.prelude()
 	if err != nil {
 		return nil, err
 	}
 
-	machine, err := r.engine.newVM(memory, host)
+	machine, err := r.engine.newVM(p.memory, host)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/evanw/esbuild/pkg/api"
 
@@ -18,13 +19,16 @@ type Imports struct {
 
 // ImportsOf follows the imports of a function. The error is a *runtimes.BuildError.
 func ImportsOf(source runtimes.Source) (Imports, error) {
+	var mu sync.Mutex // the bundler resolves in parallel
 	missing := map[string]bool{}
 	note := api.Plugin{Name: "packages", Setup: func(build api.PluginBuild) {
 		build.OnResolve(api.OnResolveOptions{Filter: ".*"}, func(args api.OnResolveArgs) (api.OnResolveResult, error) {
 			if !isPackage(source.Files, args) {
 				return api.OnResolveResult{}, nil // for the next plugin
 			}
+			mu.Lock()
 			missing[args.Path] = true
+			mu.Unlock()
 
 			return api.OnResolveResult{Path: args.Path, External: true}, nil
 		})

@@ -214,13 +214,13 @@ func TestFaults(t *testing.T) {
 		"recursion":          {`(function f() { f() })()`, jobs.CodeException, "stack overflow"},
 		"deep json":          {`JSON.parse("[".repeat(1e6))`, jobs.CodeException, "stack overflow"},
 		"array bomb":         {`const a = []; for (;;) a.push({x: a})`, jobs.CodeMemoryLimit, "16 MiB"},
-		"string bomb":        {`const a = []; for (let i = 0;; i++) a.push("x".repeat(1e5) + i)`, jobs.CodeMemoryLimit, "16 MiB"},
+		"string bomb":        {`const a = []; for (let i = 0;; i++) a.push("x".repeat(1e6) + i)`, jobs.CodeMemoryLimit, "16 MiB"},
 		"typed array bomb":   {`const a = []; for (;;) a.push(new Uint8Array(1e6))`, jobs.CodeMemoryLimit, "16 MiB"},
 		"one big array":      {`new Uint8Array(2 ** 30)`, jobs.CodeMemoryLimit, "16 MiB"},
-		"global bomb":        {`globalThis.a = []; for (;;) a.push("x".repeat(1000) + a.length)`, jobs.CodeMemoryLimit, "16 MiB"},
+		"global bomb":        {`globalThis.a = []; for (;;) a.push("x".repeat(100000) + a.length)`, jobs.CodeMemoryLimit, "16 MiB"},
 		"normalize bomb":     {`"\u0344".repeat(4e6).normalize("NFKD").length`, jobs.CodeMemoryLimit, "16 MiB"},
-		"output bomb":        {`const a = []; for (let i = 0; i < 1e6; i++) a.push("0123456789012345678901234567890123456789"); return a`, jobs.CodeMemoryLimit, "16 MiB"},
-		"promise bomb":       {`const a = []; for (;;) { a.push(new Promise(r => a.push(r))); await null }`, jobs.CodeMemoryLimit, "16 MiB"},
+		"output bomb":        {`const a = []; for (let i = 0; i < 1e4; i++) a.push("0123456789".repeat(500)); return a`, jobs.CodeMemoryLimit, "16 MiB"},
+		"promise bomb":       {`const a = []; for (;;) { a.push(new Promise(r => a.push(r, new Uint8Array(10000)))); await null }`, jobs.CodeMemoryLimit, "16 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

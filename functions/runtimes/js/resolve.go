@@ -1,6 +1,7 @@
 package js
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"regexp"
@@ -42,8 +43,11 @@ func load(files map[string][]byte, args api.OnLoadArgs) (api.OnLoadResult, error
 		return api.OnLoadResult{}, fmt.Errorf("files of this kind cannot be imported: %s", args.Path)
 	}
 
-	if fileMapComment.Match(data) {
-		return api.OnLoadResult{}, fmt.Errorf("%s: a source map must be inline; file: URLs are not read", args.Path)
+	if at := fileMapComment.FindIndex(data); at != nil {
+		return api.OnLoadResult{Errors: []api.Message{{
+			Text:     "a source map must be inline; file: URLs are not read",
+			Location: &api.Location{File: args.Path, Line: bytes.Count(data[:at[0]], []byte("\n")) + 1},
+		}}}, nil
 	}
 
 	contents := string(data)

@@ -127,7 +127,7 @@ func (r *Runner) Invoke(ctx context.Context, prepared runtimes.Program, call run
 	}
 
 	var output json.RawMessage
-	err := r.isolated(ctx, p.memory, p.function, func(ctx context.Context) (err error) {
+	err := r.isolated(ctx, isolation{p.function, p.memory, 0}, func(ctx context.Context) (err error) {
 		output, err = r.serve(ctx, p, call, host)
 		return err
 	})
@@ -143,24 +143,37 @@ func (r *Runner) Invoke(ctx context.Context, prepared runtimes.Program, call run
 	return nil, fmt.Errorf("run %s: %w", p.function, err)
 }
 
+// isolation is for whom isolated runs something, with how much memory, and for how long; 0 means until ctx ends.
+type isolation struct {
+	function string
+	memory   int64
+	limit    time.Duration
+}
+
 // isolated runs f, which uses a VM of memory bytes, on a goroutine of its own as soon as the budget allows, and waits
-// for it until Grace after the end of ctx. What f writes may be read only if there is no error.
-func (r *Runner) isolated(ctx context.Context, memory int64, function string, f func(ctx context.Context) error) error {
+// for it until Grace after the end of its time. What f writes may be read only if there is no error.
+func (r *Runner) isolated(ctx context.Context, in isolation, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(r.ctx, func() { cancel(ErrClosed) })()
 
-	if err := r.budget.Acquire(ctx, memory); err != nil {
+	if err := r.budget.Acquire(ctx, in.memory); err != nil {
 		return waitedInVain(ctx)
+	}
+
+	if in.limit > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, in.limit)
+		defer stop()
 	}
 
 	run := &isolatedRun{result: make(chan error, 1)}
 	started := r.start(func() {
-		defer r.budget.Release(memory)
-		r.end(run, recovered(ctx, f), function)
+		defer r.budget.Release(in.memory)
+		r.end(run, recovered(ctx, f), in.function)
 	})
 	if !started {
-		r.budget.Release(memory)
+		r.budget.Release(in.memory)
 		return ErrClosed
 	}
 
@@ -179,7 +192,7 @@ func (r *Runner) isolated(ctx context.Context, memory int64, function string, f 
 	case <-timer.C:
 	}
 
-	return r.abandon(ctx, run, function, memory)
+	return r.abandon(ctx, run, in)
 }
 
 // isolatedRun is the meeting point of who waits for a call and the goroutine that runs it.
@@ -204,7 +217,7 @@ func (r *Runner) end(run *isolatedRun, err error, function string) {
 }
 
 // abandon gives up waiting for a call.
-func (r *Runner) abandon(ctx context.Context, run *isolatedRun, function string, memory int64) error {
+func (r *Runner) abandon(ctx context.Context, run *isolatedRun, in isolation) error {
 	run.mu.Lock()
 	defer run.mu.Unlock()
 
@@ -214,7 +227,7 @@ func (r *Runner) abandon(ctx context.Context, run *isolatedRun, function string,
 
 	run.abandoned = true
 	r.config.Logger.Error("functions: a call cannot be interrupted and is left to itself; until it ends it keeps a processor busy and its share of the memory budget",
-		"function", function, "memory", memory, "abandoned", r.abandoned.Add(1))
+		"function", in.function, "memory", in.memory, "abandoned", r.abandoned.Add(1))
 
 	return ended(ctx)
 }

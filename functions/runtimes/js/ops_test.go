@@ -1,0 +1,267 @@
+package js_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-dev/millrace/functions/runtimes"
+	"github.com/millrace-dev/millrace/functions/runtimes/js"
+	"github.com/millrace-dev/millrace/jobs"
+)
+
+func TestOperations(t *testing.T) {
+	t.Parallel()
+	runner := newRunner(t, js.Config{})
+	program := prepare(t, runner, `export default async function (input, ctx) {
+		ctx.progress(40, "on the way");
+		ctx.log("hello", {a: 1});
+		ctx.log.warn("careful");
+		console.log("number", 1, {b: [2]}, new Map([[1, 2]]));
+		const cycle = {}; cycle.self = cycle; console.error(cycle, 5n, Symbol("s"), undefined);
+		await ctx.publish("room:1", {text: "é"});
+		let refused; try { await ctx.publish("forbidden", 1) } catch (e) { refused = e.message }
+		let wrong; try { await ctx.enqueue("x.y", 1, {colour: "red"}) } catch (e) { wrong = e.message }
+		let big; try { await ctx.publish("room:1", 1n) } catch (e) { big = e.name }
+		let percent; try { ctx.progress("much") } catch (e) { percent = e.name }
+		const id = await ctx.enqueue("mail.send", {to: "a"}, {delay: "10m", queue: "mail", tags: ["abc"], runAt: undefined});
+		return {id, refused, wrong, big, percent};
+	}`)
+	host := &recorder{}
+	output, err := invoke(t, runner, program, "null", host, 5*time.Second)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"id":"1","refused":"publish to forbidden: not this channel","wrong":"enqueue x.y: there is no option \"colour\"","big":"TypeError","percent":"TypeError"}`, output)
+	require.Equal(t, []string{"40 on the way"}, host.progress)
+	require.Equal(t, []string{`room:1 {"text":"é"}`}, host.published)
+	require.Equal(t, []runtimes.EnqueueRequest{{
+		Function: "mail.send", Input: json.RawMessage(`{"to":"a"}`),
+		Options: jobs.Options{Delay: 10 * time.Minute, Queue: "mail", Tags: []string{"abc"}},
+	}}, host.enqueued)
+	require.Equal(t, []string{
+		`info hello{"a":1}`, `warn careful`, `info number 1 {"b":[2]} [[1,2]]`, `error {"self":"[circular]"} 5n Symbol(s) undefined`,
+	}, host.logged())
+}
+
+func TestForgottenAwaitLosesNothing(t *testing.T) {
+	t.Parallel()
+	runner := newRunner(t, js.Config{})
+	program := prepare(t, runner, `export default (input, ctx) => { ctx.publish("a", 1); ctx.publish("forbidden", 2); return "done" }`)
+	host := &recorder{delay: 30 * time.Millisecond}
+	output, err := invoke(t, runner, program, "null", host, 5*time.Second)
+	require.NoError(t, err)
+	require.Equal(t, `"done"`, output)
+	require.Equal(t, []string{"a 1"}, host.published)
+	require.Equal(t, []string{"warn nobody awaited an operation that failed: publish to forbidden: not this channel"}, host.logged())
+}
+
+func TestOperationsInFlightAreBounded(t *testing.T) {
+	t.Parallel()
+	runner := newRunner(t, js.Config{})
+	program := prepare(t, runner, `export default async (input, ctx) => {
+		await Promise.all(Array.from({length: 500}, (_, i) => ctx.publish("c", i)));
+	}`)
+	host := &recorder{delay: time.Millisecond}
+	_, err := invoke(t, runner, program, "null", host, 20*time.Second)
+	require.NoError(t, err)
+	require.Len(t, host.published, 500)
+	require.LessOrEqual(t, host.most, 64)
+	require.Greater(t, host.most, 1)
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	runner := newRunner(t, js.Config{})
+	program := prepare(t, runner, `export default async () => { for (;;) await null }`)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	_, err := runner.Invoke(ctx, program, runtimes.Call{}, &recorder{})
+	require.Equal(t, jobs.CodeCancelled, failure(t, err).Code)
+}
+
+func TestCallsAreIsolated(t *testing.T) {
+	t.Parallel()
+	runner := newRunner(t, js.Config{})
+	program := prepare(t, runner, `let n = 0; export default () => { globalThis.seen = (globalThis.seen ?? 0) + 1; return ++n + globalThis.seen }`)
+	for range 3 {
+		output, err := invoke(t, runner, program, "null", &recorder{}, time.Second)
+		require.NoError(t, err)
+		require.Equal(t, "2", output)
+	}
+}
+
+func TestTwoHundredAtOnce(t *testing.T) {
+	t.Parallel()
+	runner := newRunner(t, js.Config{})
+	program := prepare(t, runner, `export default async (n, ctx) => { await new Promise(r => setTimeout(r, 20)); await ctx.publish("c", n); return n * 2 }`)
+	var wg sync.WaitGroup
+	errs := make([]error, 200)
+	for i := range errs {
+		wg.Go(func() {
+			output, err := invoke(t, runner, program, fmt.Sprint(i), &recorder{}, 30*time.Second)
+			if err == nil && output != fmt.Sprint(i*2) {
+				err = fmt.Errorf("%d gave %s", i, output)
+			}
+			errs[i] = err
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+}
+
+func TestBudgetAdmits(t *testing.T) {
+	t.Parallel()
+	runner := newRunner(t, js.Config{MemoryLimit: 8 << 20, MaxMemory: 8 << 20, Budget: 16 << 20})
+	program := prepare(t, runner, `export default async (n, ctx) => { await ctx.publish("c", n) }`)
+
+	host := &recorder{delay: 20 * time.Millisecond}
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			_, err := invoke(t, runner, program, "1", host, 10*time.Second)
+			require.NoError(t, err)
+		})
+	}
+	wg.Wait()
+	require.Len(t, host.published, 10)
+	require.Equal(t, 2, host.most, "two limits fit into the budget")
+
+	slow := &recorder{delay: 2 * time.Second}
+	for range 2 {
+		wg.Go(func() { _, _ = invoke(t, runner, program, "1", slow, 500*time.Millisecond) })
+	}
+	require.Eventually(t, func() bool { slow.mu.Lock(); defer slow.mu.Unlock(); return slow.inFlight == 2 }, 5*time.Second, time.Millisecond)
+	_, err := invoke(t, runner, program, "1", &recorder{}, 50*time.Millisecond)
+	require.Contains(t, failure(t, err).Message, "memory budget")
+	wg.Wait()
+}
+
+// What the engine cannot interrupt is given up at its deadline; neighbours go on, and its memory stays accounted for.
+func TestUninterruptible(t *testing.T) {
+	t.Parallel()
+	var said lockedBuilder
+	runner := newRunner(t, js.Config{
+		MemoryLimit: 8 << 20, MaxMemory: 8 << 20, Budget: 16 << 20, Logger: slog.New(slog.NewTextHandler(&said, nil)),
+	})
+	stuck := prepare(t, runner, `export default () => Array.prototype.indexOf.call({length: 2e7}, 1)`)
+	neighbour := prepare(t, runner, `export default (n) => n + 1`)
+
+	begin := time.Now()
+	_, err := invoke(t, runner, stuck, "null", &recorder{}, 100*time.Millisecond)
+	require.Equal(t, jobs.CodeTimeout, failure(t, err).Code)
+	require.Less(t, time.Since(begin), 100*time.Millisecond+js.Grace+time.Second)
+	require.Equal(t, 1, runner.Abandoned())
+	require.Contains(t, said.String(), "cannot be interrupted")
+
+	for i := range 20 {
+		output, err := invoke(t, runner, neighbour, fmt.Sprint(i), &recorder{}, 5*time.Second)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint(i+1), output)
+	}
+	require.Eventually(t, func() bool { return runner.Abandoned() == 0 }, 60*time.Second, 10*time.Millisecond)
+	require.Contains(t, said.String(), "ended after all")
+}
+
+type lockedBuilder struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *lockedBuilder) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return b.text.Write(p)
+}
+
+func (b *lockedBuilder) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return b.text.String()
+}
+
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	runner := newRunner(t, js.Config{})
+	program := prepare(t, runner, `export default async () => { for (;;) await null }`)
+	result := make(chan error, 1)
+	host := &recorder{}
+	begun := prepare(t, runner, `export default async (n, ctx) => { ctx.log("begun"); for (;;) await null }`)
+	go func() {
+		_, err := runner.Invoke(context.Background(), begun, runtimes.Call{}, host)
+		result <- err
+	}()
+	require.Eventually(t, func() bool { return len(host.logged()) == 1 }, 5*time.Second, time.Millisecond)
+	require.NoError(t, runner.Close(t.Context()))
+	require.ErrorIs(t, <-result, js.ErrClosed)
+	_, err := runner.Invoke(t.Context(), program, runtimes.Call{}, host)
+	require.ErrorIs(t, err, js.ErrClosed)
+}
+
+func residentMiB(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip("no /proc here")
+	}
+	var total, resident int
+	_, err = fmt.Sscan(string(text), &total, &resident)
+	require.NoError(t, err)
+
+	return resident * os.Getpagesize() >> 20
+}
+
+// Not parallel: it measures the process.
+func TestMemoryIsGivenBack(t *testing.T) { //nolint:paralleltest // see above
+	runner := newRunner(t, js.Config{})
+	program := prepare(t, runner, `export default () => { const a = []; for (let i = 0; i < 50000; i++) a.push({i, s: "x" + i}); return a.length }`)
+	call := func() {
+		_, err := invoke(t, runner, program, "null", &recorder{}, 10*time.Second)
+		require.NoError(t, err)
+	}
+	for range 3 {
+		call()
+	}
+	runtime.GC()
+	before := residentMiB(t)
+	for range 12 {
+		call()
+	}
+	runtime.GC()
+	require.Less(t, residentMiB(t)-before, 16, "a dozen calls of some 7 MiB each")
+}
+
+func BenchmarkNoop(b *testing.B) {
+	runner := newRunner(b, js.Config{})
+	program := prepare(b, runner, `export default async (input) => ({ok: true})`)
+	host := &recorder{}
+	for b.Loop() {
+		if _, err := runner.Invoke(b.Context(), program, runtimes.Call{Input: json.RawMessage(`{"a":1}`)}, host); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkNoopParallel(b *testing.B) {
+	runner := newRunner(b, js.Config{})
+	program := prepare(b, runner, `export default async (input) => ({ok: true})`)
+	host := &recorder{}
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := runner.Invoke(b.Context(), program, runtimes.Call{Input: json.RawMessage(`{"a":1}`)}, host); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,325 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/internal/testdb"
+)
+
+// startReports is a writer with a running job that reports to it.
+func startReports(t *testing.T, db *testdb.DB) (s *Service, w *reportWriter, id int64) {
+	t.Helper()
+
+	s = startInserter(t, db)
+	id = submit(t, s, "f")
+	setState(t, db, id, "running")
+
+	w = newReportWriter(db.Pool, s.log)
+	require.NoError(t, w.Start(t.Context()))
+	t.Cleanup(func() { require.NoError(t, w.Stop(context.Background())) })
+
+	return s, w, id
+}
+
+func logged(t *testing.T, s *Service, id int64) []LogLine {
+	t.Helper()
+
+	var all []LogLine
+	for after := int64(0); ; {
+		lines, err := s.Logs(t.Context(), id, after, 3_000)
+		require.NoError(t, err)
+
+		if len(lines) == 0 {
+			return all
+		}
+
+		all = append(all, lines...)
+		after = lines[len(lines)-1].Seq
+	}
+}
+
+func TestLogsAreStoredInOrderWhenTheAttemptEnds(t *testing.T) {
+	t.Parallel()
+
+	const jobs, lines = 20, 150
+
+	db := testdb.New(t)
+	s, w, first := startReports(t, db)
+
+	var group sync.WaitGroup
+	for n := range jobs {
+		id := first
+		if n > 0 {
+			id = submit(t, s, "f")
+		}
+
+		group.Go(func() {
+			r := newRunReporter(w, id, 1)
+			for i := range lines {
+				r.Log("debug", fmt.Sprint(i), nil)
+			}
+
+			r.close(t.Context())
+
+			// All of them are there at this moment, not soon.
+			for i, line := range logged(t, s, id) {
+				if line.Message != fmt.Sprint(i) || line.Level != "debug" || line.Attempt != 1 || line.Fields != nil {
+					t.Errorf("job %d, line %d: %+v", id, i, line)
+				}
+			}
+
+			if n := len(logged(t, s, id)); n != lines {
+				t.Errorf("job %d has %d lines", id, n)
+			}
+
+			r.Log("info", "too late", nil)
+		})
+	}
+
+	group.Wait()
+
+	var transactions int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `select count(distinct xmin::text) from millrace.job_log`).Scan(&transactions))
+	require.Less(t, transactions, jobs*lines/10, "lines share transactions")
+}
+
+func TestOddLinesAreStored(t *testing.T) {
+	t.Parallel()
+
+	s, w, id := startReports(t, testdb.New(t))
+	r := newRunReporter(w, id, 1)
+	r.Log("shout", "a\x00b\xffc", json.RawMessage(`{"nul": "\u0000"}`))
+	r.Log("warning", strings.Repeat("é", maxLogMessage), json.RawMessage(`not json`))
+	r.Log("error", "", json.RawMessage(`{"n": 1e5}`))
+	r.close(t.Context())
+
+	lines := logged(t, s, id)
+	require.Len(t, lines, 3)
+	require.Equal(t, "info", lines[0].Level)
+	require.Equal(t, "a�b�c", lines[0].Message)
+	require.JSONEq(t, `"{\"nul\": \"\\u0000\"}"`, string(lines[0].Fields))
+	require.Equal(t, "warn", lines[1].Level)
+	require.Less(t, len(lines[1].Message), maxLogMessage+10)
+	require.JSONEq(t, `"not json"`, string(lines[1].Fields))
+	require.JSONEq(t, `{"n": 100000}`, string(lines[2].Fields))
+}
+
+func TestALogIsCapped(t *testing.T) {
+	t.Parallel()
+
+	for name, message := range map[string]string{"lines": "x", "bytes": strings.Repeat("x", 8_000)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			s, w, id := startReports(t, testdb.New(t))
+			r := newRunReporter(w, id, 1)
+
+			for range maxLogLines + 500 {
+				r.Log("info", message, nil)
+			}
+
+			r.close(t.Context())
+
+			lines := logged(t, s, id)
+			last := lines[len(lines)-1]
+			require.Equal(t, "warn", last.Level)
+			require.Contains(t, last.Message, "the log is full")
+			require.Equal(t, message, lines[len(lines)-2].Message)
+
+			if name == "lines" {
+				require.Len(t, lines, maxLogLines+1)
+			} else {
+				require.Len(t, lines, maxLogBytes/8_064+1)
+			}
+		})
+	}
+}
+
+func TestProgressIsCoalescedAndTheLastOneIsSaved(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	_, w, id := startReports(t, db)
+
+	conn, err := postgres.Connect(t.Context(), db.URL, "test")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	_, err = conn.Exec(t.Context(), `listen millrace_jobs`)
+	require.NoError(t, err)
+
+	r := newRunReporter(w, id, 1)
+	began := time.Now()
+
+	for i := range 3_000 {
+		r.Progress(float64(i)/30, fmt.Sprint(i))
+
+		if i%10 == 0 {
+			time.Sleep(time.Millisecond) // the work between two reports
+		}
+	}
+
+	r.Progress(math.Inf(1), strings.Repeat("\x00\n", maxProgressMessage))
+	r.close(t.Context())
+
+	row := read(t, db, id)
+	require.InDelta(t, 100, row.Progress.Percent, 0)
+	require.WithinDuration(t, time.Now(), row.Progress.At, patience)
+
+	most := int(time.Since(began)/progressEvery) + 2
+
+	var hints []hint
+	for len(hints) == 0 || hints[len(hints)-1].message != row.Progress.Message {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		n, err := conn.WaitForNotification(ctx)
+
+		cancel()
+		require.NoError(t, err)
+		parseHints(n.Payload, func(h hint) { hints = append(hints, h) })
+	}
+
+	require.LessOrEqual(t, len(hints), most)
+
+	for i := 1; i < len(hints); i++ {
+		require.GreaterOrEqual(t, hints[i].percent, hints[i-1].percent)
+	}
+}
+
+func TestAnOldAttemptSavesNoProgress(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	_, w, id := startReports(t, db)
+	late := newRunReporter(w, id, 1)
+	exec(t, db, `update millrace.river_job set attempt = 2 where id = $1`, id)
+
+	newer := newRunReporter(w, id, 2)
+	newer.Progress(20, "second")
+	newer.close(t.Context())
+	late.Progress(90, "first")
+	late.close(t.Context())
+
+	require.Equal(t, "second", read(t, db, id).Progress.Message)
+}
+
+// While the table cannot be written, Log waits for a bounded time, memory is bounded, and the log says what is missing.
+func TestReportsWaitForPostgres(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	s, w, id := startReports(t, db)
+
+	tx, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `lock table millrace.job_log in exclusive mode`)
+	require.NoError(t, err)
+
+	reporters := []*runReporter{newRunReporter(w, id, 1)}
+	began := time.Now()
+
+	for full := false; !full; { // of several attempts, since one may not fill it
+		r := reporters[len(reporters)-1]
+		for range maxLogBytes/8_000 - 1 {
+			r.Log("info", strings.Repeat("x", 8_000), nil)
+		}
+
+		if full = r.missing > 0; !full {
+			reporters = append(reporters, newRunReporter(w, submit(t, s, "f"), 1))
+		}
+	}
+
+	require.Less(t, time.Since(began), 5*logPatience)
+	w.mu.Lock()
+	require.Less(t, w.bytes, reportPending+2*maxLogMessage)
+	w.mu.Unlock()
+
+	missing := reporters[len(reporters)-1].missing
+	require.NoError(t, tx.Rollback(t.Context()))
+
+	for _, r := range reporters {
+		r.close(t.Context())
+	}
+
+	lines := logged(t, s, reporters[len(reporters)-1].job)
+	require.Contains(t, lines[len(lines)-1].Message, fmt.Sprintf("%d lines are missing here", missing))
+	require.Len(t, logged(t, s, id), maxLogBytes/8_000-1)
+}
+
+func TestARefusedLineKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	s, w, id := startReports(t, db)
+	exec(t, db, `alter table millrace.job_log add check (message <> 'bad')`)
+
+	bad, good := newRunReporter(w, id, 1), newRunReporter(w, submit(t, s, "f"), 1)
+	for _, message := range []string{"one", "bad", "two"} {
+		bad.Log("info", message, nil)
+		good.Log("info", "fine", nil)
+	}
+
+	began := time.Now()
+
+	bad.close(t.Context())
+	good.close(t.Context())
+	require.Less(t, time.Since(began), closePatience)
+	require.Len(t, logged(t, s, good.job), 3)
+
+	lines := logged(t, s, id)
+	require.Len(t, lines, 2)
+	require.Equal(t, "two", lines[1].Message)
+}
+
+func TestStopStoresWhatIsLeft(t *testing.T) {
+	t.Parallel()
+
+	s, w, id := startReports(t, testdb.New(t))
+	r := newRunReporter(w, id, 1)
+
+	for i := range reportBatch + 500 {
+		r.Log("info", fmt.Sprint(i), nil)
+	}
+
+	require.NoError(t, w.Stop(context.Background()))
+	require.Len(t, logged(t, s, id), reportBatch+500)
+
+	began := time.Now()
+
+	r.close(t.Context()) // nothing to wait for any more
+	require.Less(t, time.Since(began), closePatience)
+}
+
+func TestLogsOfAJob(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	s, _, id := startReports(t, db)
+
+	lines, err := s.Logs(t.Context(), id, 0, 0)
+	require.NoError(t, err)
+	require.Empty(t, lines)
+
+	_, err = s.Logs(t.Context(), id+1, 0, 0)
+	require.ErrorIs(t, err, ErrNotFound)
+
+	exec(t, db, `insert into millrace.job_log (job_id, attempt, level, message)
+		select $1, 1, 'info', n::text from generate_series(1, 10) n`, id)
+
+	lines, err = s.Logs(t.Context(), id, 0, 4)
+	require.NoError(t, err)
+	require.Len(t, lines, 4)
+
+	lines, err = s.Logs(t.Context(), id, lines[3].Seq, 100)
+	require.NoError(t, err)
+	require.Len(t, lines, 6)
+	require.Equal(t, "10", lines[5].Message)
+}

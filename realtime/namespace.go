@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// DefaultNamespaces are those of a hub with no Config.Namespaces: the default one, which keeps the last 100
+// DefaultNamespaces are those of a hub with no Config.Namespaces: the default one, which keeps the last 500
 // publications of each channel for ten minutes, and "user", the personal channels "user:<user id>" with the
 // same history.
 func DefaultNamespaces() []Namespace {
-	const size, ttl = 100, 10 * time.Minute
+	const size, ttl = 500, 10 * time.Minute
 	return []Namespace{
 		{Name: "", HistorySize: size, HistoryTTL: ttl},
 		{Name: "user", HistorySize: size, HistoryTTL: ttl, Personal: true},

@@ -35,6 +35,13 @@ export class Api {
   async publishAll(channel, items) {
     for (const item of items) await this.publish(channel, item);
   }
+
+  /** publishMany publishes in no particular order, many at a time. */
+  async publishMany(channel, items) {
+    const rest = [...items];
+    const one = async () => { while (rest.length > 0) await this.publish(channel, rest.pop()); };
+    await Promise.all(Array.from({ length: 32 }, one));
+  }
 }
 
 /** unique makes a name of this run's own. */

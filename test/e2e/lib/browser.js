@@ -43,7 +43,7 @@ export async function open(t, browser, { baseURL, ...options } = {}) {
   return { context, page, complaints };
 }
 
-/** login gives a browser profile a session, as the page's own form does. */
+/** login gives the page of a browser profile a session, through the page's own form. */
 export async function login(page, api) {
   await page.goto("/");
   await page.getByLabel("API key").fill(api.key);

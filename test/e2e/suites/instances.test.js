@@ -62,9 +62,9 @@ test("a job that is submitted at A is watched at B to its end", async (t) => {
   const job = await a.submit("steps", { steps: 6, pauseMs: 80 });
   const { inbox } = subscribe(connect(t, "JSON", b.socketURL, b.key), `job:${job.id}`);
   const events = await sse.open(t, `${b.url}/v1/jobs/${job.id}/events`, { key: b.key });
-  const done = ({ data }) => data.job?.state === "completed";
+  const done = ({ data }) => data?.job?.state === "completed"; // notices have no data
   const items = await inbox.until((all) => all.some(done), "the end of the job over the socket");
-  await events.inbox.until((all) => all.some(done), "the end of the job over events");
+  await events.inbox.until((all) => all.some((item) => done(item.data)), "the end of the job over events");
   assert.equal(items[0].data.type, "snapshot");
   assert.ok(items.some(({ data }) => data.type === "progress"), "progress crosses instances");
   assert.ok(items.some(({ data }) => data.type === "log"), "log lines cross instances");

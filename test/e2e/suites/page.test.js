@@ -7,16 +7,22 @@ import { assertFits, launch, login, open, shoot } from "../lib/browser.js";
 
 const api = new Api();
 let browser;
+let session; // a logged-in browser profile
 
-before(async () => { browser = await launch(); });
+before(async () => {
+  browser = await launch();
+  const context = await browser.newContext({ baseURL: api.url });
+  await login(await context.newPage(), api);
+  session = await context.storageState();
+  await context.close();
+});
 after(() => browser.close());
 
-/** visit opens a page that is logged in. */
+/** visit opens the overview in a profile that is logged in. */
 async function visit(t, options = {}) {
-  const opened = await open(t, browser, { baseURL: api.url, ...options });
-  await login(opened.page, api);
-  // The login page itself asks who is there, which a browser reports.
-  opened.complaints.length = 0;
+  const opened = await open(t, browser, { baseURL: api.url, storageState: session, ...options });
+  await opened.page.goto("/");
+  await opened.page.locator(".live.on").waitFor();
   return opened;
 }
 
@@ -38,12 +44,12 @@ test("the one-time link that dev prints logs the browser in, and leaves the addr
 
 test("a job that is submitted elsewhere shows up live and completes without a reload", async (t) => {
   const { page, complaints } = await visit(t);
-  await page.locator(".live.on").waitFor();
   await page.evaluate(() => { globalThis.sameDocument = true; });
 
-  const job = await api.submit("steps", { steps: 10, pauseMs: 100 });
+  const job = await api.submit("steps", { steps: 20, pauseMs: 100 });
   const row = rowOf(page, job.id);
   await row.getByText("running").waitFor();
+  await row.getByText(/^[1-9]\d* %$/).waitFor();
   await shoot(page, "overview-running");
   await row.getByText("completed").waitFor();
   await shoot(page, "overview");
@@ -62,6 +68,7 @@ test("new jobs wait while somebody points at the list, and are announced", async
   const second = await api.submit("hello");
   const announced = page.getByRole("button", { name: /^\d+ new$/ });
   await announced.waitFor();
+  await row.hover({ position: { x: 30, y: 10 } });
   assert.equal(await rowOf(page, second.id).count(), 0);
   assert.deepEqual(await row.boundingBox(), before);
   await announced.click();
@@ -178,7 +185,8 @@ test("dark and light follow the system until the visitor chooses, and the choice
 });
 
 test("a logout closes the session: the page asks for a key again", async (t) => {
-  const { page } = await visit(t);
+  const { page } = await open(t, browser, { baseURL: api.url });
+  await login(page, api); // a session of its own: the others go on
   await page.getByRole("button", { name: "Log out" }).click();
   await page.getByLabel("API key").waitFor();
   await page.reload();

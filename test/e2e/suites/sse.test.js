@@ -62,7 +62,8 @@ test("a token in the address works for what it grants, a key does not", async (t
 test("a job's events begin with its snapshot and end with its end", async (t) => {
   const job = await api.submit("steps", { steps: 4, pauseMs: 50 });
   const { inbox } = await open(t, `${api.url}/v1/jobs/${job.id}/events`, { key: api.key });
-  const items = await inbox.until((all) => all.some(({ data }) => data.job?.state === "completed"), "the end of the job");
-  assert.equal(items[0].data.type, "snapshot");
-  assert.deepEqual(items.findLast(({ data }) => data.job).data.job.output, { steps: 4 });
+  const events = (items) => messagesOf(items, `job:${job.id}`);
+  const items = await inbox.until((all) => events(all).some((event) => event.job?.state === "completed"), "the end of the job");
+  assert.equal(events(items)[0].type, "snapshot");
+  assert.deepEqual(events(items).findLast((event) => event.job).job.output, { steps: 4 });
 });

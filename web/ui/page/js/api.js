@@ -52,7 +52,8 @@ async function request(method, path, options) {
   const value = isJSON ? await response.json() : null;
   if (response.ok) return value;
   const problem = new Problem(response.status, value ?? {});
-  if (response.status === 401 && path !== "session") onUnauthorized.forEach((handler) => handler(problem));
+  const isLogin = method === "POST" && path === "session"; // its refusal says nothing about a session
+  if (response.status === 401 && !isLogin) onUnauthorized.forEach((handler) => handler(problem));
   throw problem;
 }
 

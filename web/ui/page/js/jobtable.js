@@ -1,17 +1,20 @@
-// The live list of jobs. Rows are updated in place. While somebody reads the list (pointer or focus is in it),
-// new jobs are counted instead of shown, so that nothing moves under the pointer.
+// The live list of jobs. Rows are updated in place. While somebody reads the list (the pointer moves over it, or the
+// focus is in it), new jobs are counted instead of shown, so that nothing moves under the pointer.
 import { el, setText } from "./dom.js";
 import { percent } from "./format.js";
 import { finished, pill, setPill } from "./states.js";
 import { ago, setAgo } from "./times.js";
 
 const most = 40; // rows
+const readingMs = 4000; // a pointer that rests for longer is parked, and the list goes on
 
 /** JobTable shows summaries of jobs: { id, function, state, attempt, at }. */
 export class JobTable {
   #rows = new Map(); // id → row
   #waiting = new Map(); // id → summary, not shown yet
   #body = el("tbody");
+  #readUntil = 0;
+  #timer = 0;
 
   /** @param {(waiting: number) => void} announce is told how many new jobs wait to be shown */
   constructor(announce) {
@@ -24,9 +27,9 @@ export class JobTable {
         el("th", { scope: "col", class: "c-more" }, "Progress"),
         el("th", { scope: "col", class: "r c-when" }, "Changed"))),
       this.#body);
-    for (const end of ["pointerleave", "focusout"]) {
-      this.element.addEventListener(end, () => setTimeout(() => this.#settle()));
-    }
+    this.#body.addEventListener("pointermove", () => this.#read(readingMs));
+    this.#body.addEventListener("pointerleave", () => this.#read(0));
+    this.#body.addEventListener("focusout", () => setTimeout(() => this.#settle())); // when the focus has moved on
   }
 
   /** running are the shown jobs that run, newest first. */
@@ -80,7 +83,14 @@ export class JobTable {
   }
 
   #isRead() {
-    return this.#body.matches(":hover") || this.#body.contains(document.activeElement);
+    return performance.now() < this.#readUntil || this.#body.contains(document.activeElement);
+  }
+
+  /** read notes that somebody reads the list, for some time from now. */
+  #read(ms) {
+    this.#readUntil = performance.now() + ms;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#settle(), ms);
   }
 
   #insert(row) {

@@ -63,11 +63,10 @@ async function start() {
   });
   try {
     await session.takeLink();
+    if (await session.known()) show(); // else api.js has told whenUnauthorized
   } catch (problem) {
     showLogin(problem.status === 401 ? "This link was used already or is too old. Paste a key instead." : problem.text);
-    return;
   }
-  show();
 }
 
 start();

@@ -4,6 +4,17 @@ import * as live from "./live.js";
 
 const linkPattern = /^#login=(.+)$/;
 
+/** known tells whether the browser is logged in. It throws a Problem when that cannot be found out. */
+export async function known() {
+  try {
+    await get("session");
+    return true;
+  } catch (problem) {
+    if (problem.status === 401) return false;
+    throw problem;
+  }
+}
+
 /**
  * takeLink logs in with the one-time link that brought the visitor here, if one did, and takes its secret out of
  * the address bar and the history. It throws a Problem if the link is used up.

@@ -28,7 +28,7 @@ run: build ## build and start a server of its own on ADDR, with the functions of
 	bin/millrace dev --addr $(ADDR) --data-dir .millrace/data --functions functions.local
 
 build: ## build bin/millrace
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/millrace ./cmd/millrace
+	go build -ldflags '$(LDFLAGS)' -o bin/millrace ./cmd/millrace
 
 test: postgres-if-missing lint test-go test-e2e ## lint, race tests on a real Postgres, browser tests
 

@@ -1,0 +1,108 @@
+package millrace
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/millrace-dev/millrace/realtime"
+)
+
+// Config is what an App needs. Only DatabaseURL is required; every other zero
+// value is the default that its comment names.
+type Config struct {
+	// DatabaseURL is the Postgres that holds everything.
+	DatabaseURL string
+	// ListenURL reaches the same Postgres directly when DatabaseURL goes
+	// through a transaction-pooling proxy; empty means DatabaseURL.
+	ListenURL string
+	// MaxConns bounds the work pool; 0 means 16. Some four connections stand
+	// beside it: listening, River's own, the sequencer's session.
+	MaxConns int
+
+	// Addr is the HOST:PORT to serve on; empty means 127.0.0.1:8080, port 0
+	// any free one.
+	Addr string
+	// AllowedOrigins are the sites, such as "https://app.example.com", whose
+	// pages may open sockets and call the API. The server's own is always
+	// allowed.
+	AllowedOrigins []string
+
+	// NodeName is what people see of this instance; empty means the host's name.
+	NodeName string
+	// Queues are the queues that this instance works on, and how many jobs of
+	// each it runs at once; empty means 100 of "default".
+	Queues map[string]int
+	// Namespaces are the families of channels; empty means
+	// realtime.DefaultNamespaces. "job" and "jobs" are the App's own.
+	Namespaces []realtime.Namespace
+
+	// SkipMigrations leaves the schema alone. Start then fails on a database
+	// that is behind.
+	SkipMigrations bool
+	// DrainTimeout is how long running jobs may go on after Stop was called;
+	// 0 means 30 s.
+	DrainTimeout time.Duration
+
+	// Logger hears of what happens; nil means slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	defaultAddr         = "127.0.0.1:8080"
+	defaultDrainTimeout = 30 * time.Second
+)
+
+func (c Config) withDefaults() (Config, error) {
+	if c.ListenURL == "" {
+		c.ListenURL = c.DatabaseURL
+	}
+	if c.Addr == "" {
+		c.Addr = defaultAddr
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = defaultDrainTimeout
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if len(c.Namespaces) == 0 {
+		c.Namespaces = realtime.DefaultNamespaces()
+	}
+	return c, c.validate()
+}
+
+func (c Config) validate() error {
+	var errs []error
+	if c.DatabaseURL == "" {
+		errs = append(errs, errors.New("DatabaseURL is missing"))
+	}
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		errs = append(errs, fmt.Errorf("address %q is not HOST:PORT", c.Addr))
+	}
+	if c.MaxConns < 0 || c.DrainTimeout < 0 {
+		errs = append(errs, errors.New("MaxConns and DrainTimeout must not be negative"))
+	}
+	for _, n := range c.Namespaces {
+		if n.Name == jobNamespace || n.Name == jobsNamespace {
+			errs = append(errs, fmt.Errorf("the namespace %q is millrace's own", n.Name))
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("configure millrace: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// public reports whether others than this machine can reach the address.
+func (c Config) public() bool {
+	host, _, err := net.SplitHostPort(c.Addr)
+	if err != nil || host == "localhost" {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return err != nil || !ip.IsLoopback()
+}

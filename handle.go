@@ -1,0 +1,52 @@
+package millrace
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace-dev/millrace/functions"
+	"github.com/millrace-dev/millrace/functions/runtimes/native"
+	"github.com/millrace-dev/millrace/jobs"
+)
+
+// Option is a setting of a Go function. What is not set has the default that
+// package jobs documents.
+type Option func(*jobs.Settings)
+
+// Queue names the queue of the function's jobs.
+func Queue(name string) Option { return func(s *jobs.Settings) { s.Queue = name } }
+
+// Priority of the function's jobs in their queue, 1 (first) to 4 (last).
+func Priority(p int) Option { return func(s *jobs.Settings) { s.Priority = p } }
+
+// MaxAttempts is how often a job is tried before it has failed.
+func MaxAttempts(n int) Option { return func(s *jobs.Settings) { s.MaxAttempts = n } }
+
+// Timeout of one attempt. The function is told by its context alone.
+func Timeout(d time.Duration) Option { return func(s *jobs.Settings) { s.Timeout = d } }
+
+// Backoff is how long a job waits between two attempts.
+func Backoff(b jobs.Backoff) Option { return func(s *jobs.Settings) { s.Backoff = b } }
+
+// Handle makes a Go function callable under a name such as "orders.charge".
+// Call it before Start, on every instance that submits or works its jobs; a
+// mistake in it (a bad name, a name taken twice) is returned by Start.
+//
+// The input is decoded strictly: one with unknown fields or of another shape
+// fails its job, without another attempt. An error of fn fails the attempt and
+// is retried unless it is a *jobs.Failure that says otherwise. Call(ctx) gives
+// fn the job's id, its progress and its log.
+func Handle[In, Out any](app *App, name string, fn func(ctx context.Context, input In) (Out, error), options ...Option) {
+	var settings jobs.Settings
+	for _, set := range options {
+		set(&settings)
+	}
+	app.natives = append(app.natives, func(s *functions.Service) error {
+		return s.RegisterNative(name, native.Handle(fn), settings)
+	})
+}
+
+// Call is the job that a Go function is running as, and what it may do:
+// Progress, Log, Publish, Enqueue. It panics for a context that no function was
+// given.
+func Call(ctx context.Context) native.Current { return native.From(ctx) }

@@ -1,0 +1,85 @@
+package millrace
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/realtime"
+	"github.com/millrace-dev/millrace/web"
+)
+
+const (
+	jobNamespace  = "job"  // job:<id>, one job
+	jobsNamespace = "jobs" // jobs, all of them
+)
+
+// links joins the parts that must not import each other. Its fields are set
+// while the App is assembled, before anything runs.
+type links struct {
+	jobs *jobs.Service
+	hub  *realtime.Hub
+}
+
+// Publish is what functions publish through.
+func (l *links) Publish(ctx context.Context, channel string, data []byte) error {
+	_, err := l.hub.Publish(ctx, channel, data, realtime.PublishOptions{})
+	return err
+}
+
+// Enqueue is what functions submit jobs through.
+func (l *links) Enqueue(ctx context.Context, function string, input json.RawMessage, opts jobs.Options) (int64, error) {
+	job, err := l.jobs.Submit(ctx, jobs.Submission{Function: function, Input: input, Options: opts})
+	return job.ID, err
+}
+
+func (l *links) deliver(channel string, data []byte) { l.hub.Deliver(channel, data) }
+
+// jobSource shows the jobs service to the hub as the source of view channels.
+type jobSource struct{ *jobs.Service }
+
+func (s jobSource) Snapshot(ctx context.Context, channel string) ([]byte, error) {
+	data, err := s.Service.Snapshot(ctx, channel)
+	if errors.Is(err, jobs.ErrNotFound) {
+		return nil, fmt.Errorf("%w: %w", realtime.ErrUnknownChannel, err)
+	}
+	return data, err
+}
+
+// buildHub makes the realtime hub with the jobs' channels among its own.
+func (p *parts) buildHub() (err error) {
+	source := jobSource{p.jobs}
+	p.hub, err = realtime.New(realtime.Config{
+		Pool: p.pool, URL: p.cfg.ListenURL, Listener: p.listener, NodeID: p.nodeID,
+		Namespaces: append([]realtime.Namespace{
+			{Name: jobNamespace, Source: source},
+			{Name: jobsNamespace, Source: source},
+		}, p.cfg.Namespaces...),
+		Authenticate: web.Authenticator(p.auth, p.jobs),
+		Registry:     p.metrics,
+		Logger:       p.cfg.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("make realtime: %w", err)
+	}
+	p.auth.OnRevoke(func(keyID string) {
+		p.hub.DisconnectWhere(func(c realtime.Credentials) bool { return c.Key == keyID })
+	})
+	return nil
+}
+
+// draining gives the jobs service its time to end what runs.
+type draining struct {
+	service.Service
+	limit time.Duration
+}
+
+func (d draining) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, d.limit)
+	defer cancel()
+	return d.Service.Stop(ctx)
+}

@@ -1,0 +1,183 @@
+package millrace
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/millrace-dev/millrace/functions"
+	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/migrations"
+	"github.com/millrace-dev/millrace/realtime"
+	"github.com/millrace-dev/millrace/web"
+	"github.com/millrace-dev/millrace/web/ui"
+)
+
+// parts is one assembled instance.
+type parts struct {
+	cfg    Config
+	nodeID string
+
+	pool      *pgxpool.Pool
+	listener  *postgres.Listener
+	metrics   *prometheus.Registry
+	auth      *auth.Store
+	functions *functions.Service
+	jobs      *jobs.Service
+	hub       *realtime.Hub
+	web       *web.Server
+
+	links links
+	group service.Group
+}
+
+// assemble connects, migrates and builds the parts, none of which runs yet.
+func assemble(ctx context.Context, cfg Config, natives []func(*functions.Service) error) (_ *parts, err error) {
+	p := &parts{cfg: cfg, nodeID: newNodeID(), metrics: prometheus.NewRegistry()}
+	if p.cfg.NodeName == "" {
+		if p.cfg.NodeName, err = os.Hostname(); err != nil {
+			return nil, fmt.Errorf("find the host's name: %w", err)
+		}
+	}
+	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p.pool, err = postgres.Open(ctx, postgres.Config{URL: cfg.DatabaseURL, MaxConns: int32(cfg.MaxConns)}) //nolint:gosec // a small number
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			p.pool.Close()
+		}
+	}()
+	if err := p.migrate(ctx); err != nil {
+		return nil, err
+	}
+	p.listener = postgres.NewListener(postgres.ListenerConfig{URL: cfg.ListenURL, Logger: cfg.Logger})
+	if err := p.build(natives); err != nil {
+		return nil, err
+	}
+	return p, p.guardPublicAddress(ctx)
+}
+
+// newNodeID tells this process from every other, the earlier ones of this
+// program on this host included.
+func newNodeID() string { return "n" + strings.ToLower(rand.Text()[:16]) }
+
+func (p *parts) migrate(ctx context.Context) error {
+	if !p.cfg.SkipMigrations {
+		done, err := migrations.Up(ctx, p.pool)
+		if err != nil {
+			return fmt.Errorf("migrate the database: %w", err)
+		}
+		if len(done) > 0 {
+			p.cfg.Logger.InfoContext(ctx, "the database was migrated", "migrations", len(done), "version", done[len(done)-1].Version)
+		}
+		return nil
+	}
+	list, err := migrations.List(ctx, p.pool)
+	if err != nil {
+		return fmt.Errorf("read the database's schema version: %w", err)
+	}
+	for _, m := range list {
+		if m.Pending() {
+			return fmt.Errorf("the database lacks migration %04d_%s: run `millrace migrate up` first", m.Version, m.Name)
+		}
+	}
+	return nil
+}
+
+// build makes the parts from the ground up and joins them.
+func (p *parts) build(natives []func(*functions.Service) error) (err error) {
+	p.auth = auth.NewStore(p.pool, p.listener, p.cfg.Logger)
+	p.functions, err = functions.New(functions.Config{
+		Pool: p.pool, Listener: p.listener, Publisher: &p.links, Enqueuer: &p.links, Logger: p.cfg.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("make functions: %w", err)
+	}
+	for _, register := range natives {
+		if err := register(p.functions); err != nil {
+			return err
+		}
+	}
+	p.jobs, err = jobs.New(jobs.Config{
+		Pool: p.pool, Listener: p.listener, Executor: p.functions,
+		NodeID: p.nodeID, NodeName: p.cfg.NodeName, Queues: p.cfg.Queues,
+		Deliver: p.links.deliver, Logger: p.cfg.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("make jobs: %w", err)
+	}
+	if err := p.buildHub(); err != nil {
+		return err
+	}
+	p.links.jobs, p.links.hub = p.jobs, p.hub
+	p.web, err = web.New(web.Config{
+		Addr: p.cfg.Addr, Jobs: p.jobs, Functions: p.functions, Hub: p.hub, Auth: p.auth,
+		AllowedOrigins: p.cfg.AllowedOrigins, UI: ui.Files(), Metrics: p.metrics,
+		Ready: p.readiness(), Logger: p.cfg.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("make the server: %w", err)
+	}
+	return nil
+}
+
+func (p *parts) guardPublicAddress(ctx context.Context) error {
+	if !p.cfg.public() {
+		return nil
+	}
+	keys, err := p.auth.ListKeys(ctx, "", 1)
+	if err != nil {
+		return fmt.Errorf("look for an API key: %w", err)
+	}
+	if len(keys) == 0 {
+		return fmt.Errorf("%w: make one with `millrace keys create --scope admin --database-url …`, or serve on 127.0.0.1 (asked for %s)",
+			ErrPublicWithoutKeys, p.cfg.Addr)
+	}
+	return nil
+}
+
+// start runs the parts from the ground up.
+func (p *parts) start(ctx context.Context) error {
+	p.group.Add("listener", p.listener)
+	p.group.Add("auth", p.auth)
+	p.group.Add("functions", p.functions)
+	p.group.Add("realtime", p.hub)
+	p.group.Add("jobs", draining{p.jobs, p.cfg.DrainTimeout})
+	p.group.Add("web", p.web)
+	if err := p.group.Start(ctx); err != nil {
+		p.pool.Close()
+		return err
+	}
+	return nil
+}
+
+func (p *parts) stop(ctx context.Context) error {
+	err := p.group.Stop(ctx)
+	p.pool.Close()
+	return err
+}
+
+// readiness is what work needs.
+func (p *parts) readiness() func(context.Context) error {
+	return web.Readiness(
+		web.Check{Name: "database", Run: p.pool.Ping},
+		web.Check{Name: "listener", Run: func(context.Context) error {
+			if !p.listener.Healthy() {
+				return errors.New("the listening connection is down")
+			}
+			return nil
+		}},
+	)
+}

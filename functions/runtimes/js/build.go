@@ -117,7 +117,7 @@ func buildError(source runtimes.Source, p *program, err error) error {
 		d.Message = thrown.text()
 		if at, ok := p.positions().first(thrown.Stack); ok {
 			d.File, d.Line, d.Column = at.file, at.line, at.column
-		} else if at, ok := p.positions().find(thrown.Line-preludeLines(), thrown.Column); ok {
+		} else if at, ok := p.positions().find(thrown.Line-ownLines(), thrown.Column); ok {
 			d.File, d.Line, d.Column = at.file, at.line, at.column
 		}
 	}

@@ -53,12 +53,19 @@ func (r *Runner) serve(ctx context.Context, p *program, request runtimes.Call, h
 
 // boot makes a VM with the prelude and the function's file loaded. Loading runs the file's top level.
 func (r *Runner) boot(ctx context.Context, p *program, host hostFunc) (vm, error) {
-	prelude, err := r.prelude()
+	own, err := r.own()
 	if err != nil {
 		return nil, err
 	}
 
-	machine, err := r.engine.newVM(p.memory, host)
+	var machine vm
+	machine, err = r.engine.newVM(p.memory, func(args []any) (any, error) {
+		if kind, _ := argument[string](args, 0); kind == "web" {
+			return nil, machine.load(own.web)
+		}
+
+		return host(args)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +73,7 @@ func (r *Runner) boot(ctx context.Context, p *program, host hostFunc) (vm, error
 	stop := watch(ctx, machine)
 	defer stop()
 
-	if err = machine.load(prelude); err == nil {
+	if err = machine.load(own.prelude); err == nil {
 		if err = machine.adopt("__millrace"); err == nil {
 			err = machine.load(p.bytecode)
 		}

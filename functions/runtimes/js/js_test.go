@@ -181,6 +181,7 @@ func TestValues(t *testing.T) {
 		`return crypto.getRandomValues(new Uint16Array(3)).length`:                                                                                              `3`,
 		`return typeof process + typeof fetch + typeof __millrace_host`:                                                                                         `"undefinedundefinedundefined"`,
 		`const {x = 5 as number}: {x?: number} = {}; return x satisfies number`:                                                                                 `5`,
+		`atob = 5; return atob + typeof btoa`:                                                                                                                   `"5function"`,
 		`JSON.stringify = () => "hacked"; Promise.prototype.then = null; return {ok: 1}`:                                                                        `{"ok":1}`,
 	} {
 		got, err := run(t, runner, body)

@@ -5,7 +5,8 @@
 // replaces them (JSON.stringify, say) harms nobody but itself.
 //
 // host(kind, ...) is the only way out. Kinds: log, progress, now, random, bytes, uuid answer at once; op and timer
-// are answered later through settle; done, invalid, fail and exhausted end the call; module answers look.
+// are answered later through settle; done, invalid, fail and exhausted end the call; module answers look; web loads
+// the rest of this.
 (() => {
   "use strict";
   const host = globalThis.__millrace_host;
@@ -13,7 +14,6 @@
   const { parse, stringify } = JSON;
   const { defineProperty, freeze } = Object;
   const apply = Reflect.apply;
-  const isArray = Array.isArray;
   const PromiseOf = Promise, ErrorOf = Error, DateOf = Date, StringOf = String;
   const then = Promise.prototype.then;
 
@@ -243,7 +243,23 @@
     }]);
   });
 
-  //#include web.js
+  // The rest is another script, web.js, which is loaded when one of its names is used: most functions use none, and a
+  // VM is made for every call.
+  const web = () => {
+    define("__millrace_web", (install) => install({ host, define, defineProperty, apply }));
+    host("web");
+    delete globalThis.__millrace_web;
+  };
+  for (const name of ["TextEncoder", "TextDecoder", "atob", "btoa", "crypto", "structuredClone", "DOMException"]) {
+    defineProperty(globalThis, name, {
+      configurable: true,
+      get: () => {
+        web();
+        return globalThis[name];
+      },
+      set: (value) => define(name, value),
+    });
+  }
 
   define("__millrace", { run, settle, why, look });
 })();

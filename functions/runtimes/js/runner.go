@@ -47,11 +47,11 @@ type Config struct {
 
 // Runner runs JavaScript and TypeScript functions.
 type Runner struct {
-	config  Config
-	engine  engine
-	prelude func() ([]byte, error)
-	budget  *semaphore.Weighted
-	crew    *crew
+	config Config
+	engine engine
+	own    func() (ownScripts, error)
+	budget *semaphore.Weighted
+	crew   *crew
 
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
@@ -104,7 +104,7 @@ func New(config Config) (*Runner, error) {
 		crew: newCrew(),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.prelude = sync.OnceValues(func() ([]byte, error) { return compilePrelude(r.engine) })
+	r.own = sync.OnceValues(func() (ownScripts, error) { return compileOwnScripts(r.engine) })
 
 	return r, nil
 }

@@ -162,7 +162,7 @@ func (m *sourceMap) rewriteLine(line string) (string, bool) {
 		return line, !frame || !strings.Contains(line, "<eval>")
 	}
 
-	found, ok := m.find(atoi(line[at[2]:at[3]])-preludeLines(), atoi(line[at[4]:at[5]]))
+	found, ok := m.find(atoi(line[at[2]:at[3]])-ownLines(), atoi(line[at[4]:at[5]]))
 	if !ok {
 		return line, !frame
 	}
@@ -178,7 +178,7 @@ func (m *sourceMap) rewriteLine(line string) (string, bool) {
 // first returns the first position in a user's file that a stack names.
 func (m *sourceMap) first(stack string) (position, bool) {
 	for _, at := range enginePosition.FindAllStringSubmatch(stack, -1) {
-		if found, ok := m.find(atoi(at[1])-preludeLines(), atoi(at[2])); ok {
+		if found, ok := m.find(atoi(at[1])-ownLines(), atoi(at[2])); ok {
 			return found, true
 		}
 	}

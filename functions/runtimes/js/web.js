@@ -1,4 +1,7 @@
-  class DOMException extends ErrorOf {
+// The web basics that a function may use: loaded into a VM by the prelude when it first does.
+"use strict";
+__millrace_web(({ host, define, defineProperty, apply }) => {
+  class DOMException extends Error {
     constructor(message = "", name = "Error") {
       super(message);
       defineProperty(this, "name", { value: name, configurable: true });
@@ -117,11 +120,11 @@
         }
         units.push(c);
         if (units.length >= 4096) {
-          parts.push(apply(StringOf.fromCodePoint, StringOf, units));
+          parts.push(apply(String.fromCodePoint, String, units));
           units = [];
         }
       }
-      parts.push(apply(StringOf.fromCodePoint, StringOf, units));
+      parts.push(apply(String.fromCodePoint, String, units));
       return parts.join("");
     }
   });
@@ -155,7 +158,7 @@
       count += 6;
       if (count >= 8) {
         count -= 8;
-        out += StringOf.fromCharCode((bits >> count) & 255);
+        out += String.fromCharCode((bits >> count) & 255);
       }
     }
     return out;
@@ -190,9 +193,9 @@
       seen.set(value, copy);
       return copy;
     };
-    if (value instanceof DateOf) return keep(new DateOf(value.getTime()));
+    if (value instanceof Date) return keep(new Date(value.getTime()));
     if (value instanceof RegExp) return keep(new RegExp(value.source, value.flags));
-    if (value instanceof Boolean || value instanceof Number || value instanceof StringOf) return keep(Object(value.valueOf()));
+    if (value instanceof Boolean || value instanceof Number || value instanceof String) return keep(Object(value.valueOf()));
     if (value instanceof ArrayBuffer) return keep(value.slice(0));
     if (ArrayBuffer.isView(value)) {
       const buffer = clone(value.buffer, seen);
@@ -208,19 +211,20 @@
       for (const v of [...value]) copy.add(clone(v, seen));
       return copy;
     }
-    if (value instanceof ErrorOf) {
-      const copy = keep(new (errors[value.name] ?? ErrorOf)(value.message));
+    if (value instanceof Error) {
+      const copy = keep(new (errors[value.name] ?? Error)(value.message));
       defineProperty(copy, "stack", { value: value.stack, writable: true, configurable: true });
       if ("cause" in value) defineProperty(copy, "cause", { value: clone(value.cause, seen), writable: true, configurable: true });
       return copy;
     }
-    if (value instanceof PromiseOf || value instanceof WeakMap || value instanceof WeakSet || value instanceof WeakRef) {
+    if (value instanceof Promise || value instanceof WeakMap || value instanceof WeakSet || value instanceof WeakRef) {
       throw new DOMException(`a ${value.constructor.name} cannot be cloned`, "DataCloneError");
     }
-    const copy = keep(isArray(value) ? new Array(value.length) : {});
+    const copy = keep(Array.isArray(value) ? new Array(value.length) : {});
     for (const key of Object.keys(value)) {
       defineProperty(copy, key, { value: clone(value[key], seen), writable: true, enumerable: true, configurable: true });
     }
     return copy;
   };
   define("structuredClone", (value) => clone(value, new Map()));
+});

@@ -20,9 +20,6 @@ const (
 	// batchLines bounds one request: its results (some 60 bytes each) are held until its end, because most
 	// clients read no answer while they still send.
 	batchLines = 100_000
-	// groupItems and groupBytes bound what is inserted at once.
-	groupItems = 500
-	groupBytes = 8 << 20
 )
 
 // batchItem is one line: a submission, or already the reason why it is none.
@@ -77,7 +74,7 @@ func (s *Server) submitArray(c *fiber.Ctx) error {
 		}
 		batch.insert(group)
 	}
-	if err := batch.whole(); err != nil {
+	if err := batch.whole(nil); err != nil {
 		return err
 	}
 	return writeJSON(c, http.StatusOK, batch.results)
@@ -89,25 +86,30 @@ func withLimit(r *Route, limit int64) *Route {
 	return &narrowed
 }
 
-// submitLines reads while it inserts: what has come in during one insert is the next group.
+// submitLines reads while it inserts.
 func (s *Server) submitLines(c *fiber.Ctx) error {
 	body, err := s.openBody(c, requestOf(c).route.BodyLimit)
 	if err != nil {
 		return err
 	}
 	body.idle = true
-	batch := s.newBatch(c)
-	groups, inserted := make(chan []batchItem), make(chan struct{})
+	batch, queue := s.newBatch(c), newBatchQueue()
+	inserted := make(chan struct{})
 	go func() {
 		defer close(inserted)
-		for group := range groups {
-			batch.insertGuarded(group)
+		for group := queue.take(); len(group) > 0; group = queue.take() {
+			if batch.insertGuarded(group); batch.failure != nil {
+				queue.fail()
+				return
+			}
 		}
 	}()
-	batch.gather(newLines(body, s.cfg.MaxInput+bodyExtra), groups)
-	close(groups)
+	stopped := func() *Problem {
+		defer queue.close() // after a panic too: the inserter waits for it
+		return batch.gather(newLines(body, s.cfg.MaxInput+bodyExtra), queue)
+	}()
 	<-inserted
-	if err := batch.whole(); err != nil {
+	if err := batch.whole(stopped); err != nil {
 		return err
 	}
 	var out bytes.Buffer
@@ -128,74 +130,37 @@ type batch struct {
 	results []batchResult
 	// failure is why a whole group could not be inserted: what comes after it is left alone.
 	failure error
-	failed  chan struct{}
-	// stopped is why the lines could not be read to their end.
-	stopped *Problem
 }
 
 func (s *Server) newBatch(c *fiber.Ctx) *batch {
-	return &batch{
-		ctx: c.UserContext(), jobs: s.cfg.Jobs, who: identityOf(c), results: []batchResult{}, failed: make(chan struct{}),
-	}
+	return &batch{ctx: c.UserContext(), jobs: s.cfg.Jobs, who: identityOf(c), results: []batchResult{}}
 }
 
-// gather hands a group over as soon as the inserter is free, and waits for it only with a full one.
-func (b *batch) gather(in *lines, groups chan<- []batchItem) {
-	var group []batchItem
-	size := 0
+// gather reads to the end of the lines, or until the inserter wants no more. It returns why the lines could not
+// be read to their end, which is also the last item.
+func (b *batch) gather(in *lines, queue *batchQueue) *Problem {
 	for index := 0; ; index++ {
 		line, err := in.next()
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
-		var item batchItem
+		item := batchItem{index: index}
 		switch {
 		case index == batchLines:
-			item = batchItem{index: index, problem: problemf(CodeBodyTooLarge, "One request holds at most %d lines.", batchLines)}
+			item.problem = problemf(CodeBodyTooLarge, "One request holds at most %d lines.", batchLines)
 		case err != nil:
-			item = batchItem{index: index, problem: problemOf(err)}
+			item.problem = problemOf(err)
 		default:
 			item = b.read(index, line)
 		}
-		group = append(group, item)
-		size += len(line)
-		stop := index == batchLines || (err != nil && !errors.Is(err, errLongLine))
-		if stop {
-			b.stopped = item.problem
-			break
+		more := queue.put(item, len(line))
+		if index == batchLines || (err != nil && !errors.Is(err, errLongLine)) {
+			return item.problem
 		}
-		full := len(group) >= groupItems || size >= groupBytes
-		if sent, over := b.send(group, groups, full || !in.ready(), full); over {
-			return
-		} else if sent {
-			group, size = nil, 0
+		if !more {
+			return nil
 		}
 	}
-	if len(group) > 0 {
-		b.send(group, groups, true, true)
-	}
-}
-
-// send reports whether the inserter took the group, and whether it has given up.
-func (b *batch) send(group []batchItem, groups chan<- []batchItem, now, wait bool) (sent, over bool) {
-	switch {
-	case wait:
-		select {
-		case groups <- group:
-			return true, false
-		case <-b.failed:
-			return false, true
-		}
-	case now:
-		select {
-		case groups <- group:
-			return true, false
-		case <-b.failed:
-			return false, true
-		default:
-		}
-	}
-	return false, false
 }
 
 // read turns a line into an item: decoded, and allowed for this caller.
@@ -213,9 +178,8 @@ func (b *batch) read(index int, line []byte) batchItem {
 // insertGuarded is insert off the request's goroutine, where nobody else would stop a panic.
 func (b *batch) insertGuarded(group []batchItem) {
 	defer func() {
-		if value := recover(); value != nil && b.failure == nil {
+		if value := recover(); value != nil {
 			b.failure = &panicError{value: value, stack: debug.Stack()}
-			close(b.failed)
 		}
 	}()
 	b.insert(group)
@@ -223,9 +187,6 @@ func (b *batch) insertGuarded(group []batchItem) {
 
 // insert submits what is valid in a group and appends the results in the order of the lines.
 func (b *batch) insert(group []batchItem) {
-	if b.failure != nil {
-		return
-	}
 	var subs []jobs.Submission
 	for _, item := range group {
 		if item.problem == nil {
@@ -240,10 +201,7 @@ func (b *batch) insert(group []batchItem) {
 		if answers, err = b.jobs.SubmitMany(ctx, subs); err == nil {
 			err = outage(answers)
 		}
-		if err != nil {
-			b.failure = err
-			close(b.failed)
-		}
+		b.failure = err
 	}
 	for _, item := range group {
 		result := batchResult{Index: item.index, Error: item.problem}
@@ -275,14 +233,14 @@ func (r *batchResult) take(answer jobs.Result, input []byte) {
 }
 
 // whole is the error of the whole request: when nothing was accepted because nothing could be.
-func (b *batch) whole() error {
+func (b *batch) whole(stopped *Problem) error {
 	for _, r := range b.results {
 		if r.ID != 0 {
 			return nil
 		}
 	}
-	if b.failure == nil && b.stopped != nil && len(b.results) == 1 {
-		return b.stopped
+	if b.failure == nil && stopped != nil && len(b.results) == 1 {
+		return stopped
 	}
 	return b.failure
 }

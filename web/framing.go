@@ -11,7 +11,7 @@ import (
 // versions that do not exist. fasthttp 1.72 takes all of them.
 func checkFraming(h *fasthttp.RequestHeader) *Problem {
 	if version := string(h.Protocol()); version != "HTTP/1.1" && version != "HTTP/1.0" {
-		return newProblem(CodeInvalidRequest, "The protocol is neither HTTP/1.1 nor HTTP/1.0.")
+		return newProblem(CodeInvalidRequest, "There is no such version of HTTP here.")
 	}
 	length, coding := false, false
 	for rest := h.RawHeaders(); len(rest) > 0; {

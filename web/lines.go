@@ -22,12 +22,6 @@ func newLines(from io.Reader, limit int) *lines {
 	return &lines{from: bufio.NewReaderSize(from, buffer), limit: limit}
 }
 
-// ready reports whether a whole line is in memory, so that next does not wait for the network.
-func (l *lines) ready() bool {
-	buffered, err := l.from.Peek(l.from.Buffered())
-	return err == nil && bytes.IndexByte(buffered, '\n') >= 0
-}
-
 // next returns the next line that is not blank, without its end, valid until the next call. Errors: io.EOF,
 // errLongLine, which leaves the reader at the following line, and those of the reader.
 func (l *lines) next() ([]byte, error) {

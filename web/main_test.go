@@ -28,8 +28,12 @@ import (
 
 func TestMain(m *testing.M) {
 	testdb.Main(m,
-		// fasthttp keeps the Date header's second in a goroutine of the process.
-		goleak.IgnoreTopFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		// Of libraries, which end or keep them by themselves: the clock of the Date header, the pool's cleaner that
+		// sleeps for 10 s, centrifuge's metrics and its queue of tasks.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		goleak.IgnoreTopFunction("github.com/FZambia/eagle.(*Eagle).aggregate"),
+		goleak.IgnoreAnyFunction("github.com/centrifugal/centrifuge/internal/dissolve.(*Dissolver).runWorker"),
 	)
 }
 
@@ -54,6 +58,16 @@ type env struct {
 // start makes an instance; change may adjust the configuration and add routes' surroundings.
 func start(t *testing.T, change ...func(*Config)) *env {
 	t.Helper()
+	config := Config{
+		Addr: "127.0.0.1:0", Version: "test",
+		UI: fstest.MapFS{
+			"index.html":    {Data: []byte("<!doctype html><script type=module src=/assets/app.js></script>")},
+			"assets/app.js": {Data: []byte("console.log('page')")},
+		},
+	}
+	for _, f := range change {
+		f(&config)
+	}
 	db := testdb.New(t)
 	log := &logBuffer{}
 	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -64,7 +78,8 @@ func start(t *testing.T, change ...func(*Config)) *env {
 	require.NoError(t, err)
 	registerFunctions(t, fns)
 	e.jobs, err = jobs.New(jobs.Config{
-		Pool: db.Pool, Listener: listener, Executor: fns, NodeID: "test-node", Deliver: lazy.deliver, Logger: logger,
+		Pool: db.Pool, Listener: listener, Executor: fns, NodeID: "test-node", MaxInput: config.MaxInput,
+		Deliver: lazy.deliver, Logger: logger,
 	})
 	require.NoError(t, err)
 	e.hub, err = realtime.NewInMemory(realtime.Config{
@@ -78,16 +93,7 @@ func start(t *testing.T, change ...func(*Config)) *env {
 	e.store.OnRevoke(func(key string) {
 		e.hub.DisconnectWhere(func(c realtime.Credentials) bool { return c.Key == key })
 	})
-	config := Config{
-		Addr: "127.0.0.1:0", Jobs: e.jobs, Functions: fns, Hub: e.hub, Auth: e.store, Logger: logger, Version: "test",
-		UI: fstest.MapFS{
-			"index.html":    {Data: []byte("<!doctype html><script type=module src=/assets/app.js></script>")},
-			"assets/app.js": {Data: []byte("console.log('page')")},
-		},
-	}
-	for _, f := range change {
-		f(&config)
-	}
+	config.Jobs, config.Functions, config.Hub, config.Auth, config.Logger = e.jobs, fns, e.hub, e.store, logger
 	e.server, err = New(config)
 	require.NoError(t, err)
 	for _, s := range []interface {
@@ -109,6 +115,25 @@ func start(t *testing.T, change ...func(*Config)) *env {
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return e
+}
+
+// sibling is a second server on the same services, with routes of its own beside the table.
+func (e *env) sibling(routes ...Route) *env {
+	e.t.Helper()
+	config := e.server.cfg
+	config.Addr, config.Metrics = "127.0.0.1:0", nil
+	server, err := New(config)
+	require.NoError(e.t, err)
+	require.NoError(e.t, server.with(routes...))
+	require.NoError(e.t, server.Start(e.t.Context()))
+	e.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		require.NoError(e.t, server.Stop(ctx))
+	})
+	side := *e
+	side.server = server
+	return &side
 }
 
 // registerFunctions are the functions that these tests call.
@@ -241,5 +266,6 @@ func (e *env) raw(request string) string {
 	require.NoError(e.t, err)
 	answer, err := io.ReadAll(conn)
 	require.NoError(e.t, err, "the server closes by itself, and without a reset")
+	_ = conn.Close()
 	return string(answer)
 }

@@ -59,14 +59,22 @@ func (s *Server) openDoors() (err error) {
 	return nil
 }
 
-// jobEvents is the SSE door on one job's channel.
+// jobEvents is the SSE door on one job's channel, for those who may subscribe to that.
 func (s *Server) jobEvents(c *fiber.Ctx) error {
-	job, err := s.readableJob(c)
+	id, err := jobID(c)
 	if err != nil {
 		return err
 	}
+	channel := "job:" + strconv.FormatInt(id, 10)
+	if who := identityOf(c); !who.MaySubscribe(channel, s.owners.readable(who)) {
+		return jobs.ErrNotFound
+	}
+	if _, err := s.cfg.Jobs.Get(c.UserContext(), id); err != nil {
+		return err //nolint:wrapcheck // mapped by problemOf
+	}
 	query := c.Context().QueryArgs()
-	query.Set("channels", "job:"+strconv.FormatInt(job.ID, 10))
+	query.Del("channel")
+	query.Set("channels", channel)
 	return s.doors.SSE(c) //nolint:wrapcheck // mapped by problemOf
 }
 

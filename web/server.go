@@ -67,9 +67,8 @@ func New(cfg Config) (*Server, error) {
 	if err := checkTable(s.routes); err != nil {
 		return nil, err
 	}
-	s.app = s.newApp()
-	if err := doors.Prepare(s.app); err != nil {
-		return nil, fmt.Errorf("open the doors: %w", err)
+	if s.app, err = s.newApp(); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -98,7 +97,7 @@ func checkTable(routes []Route) error {
 	return nil
 }
 
-func (s *Server) newApp() *fiber.App {
+func (s *Server) newApp() (*fiber.App, error) {
 	app := fiber.New(fiber.Config{
 		AppName:               "millrace",
 		DisableStartupMessage: true,
@@ -132,7 +131,10 @@ func (s *Server) newApp() *fiber.App {
 	server := app.Server()
 	server.Handler = s.entry(server.Handler)
 	server.CloseOnShutdown = true
-	return app
+	if err := doors.Prepare(app); err != nil {
+		return nil, fmt.Errorf("open the doors: %w", err)
+	}
+	return app, nil
 }
 
 // Routes returns a copy of the table.

@@ -423,8 +423,8 @@ func TestTheFeedCoalesces(t *testing.T) {
 	startNode(t, db, functions)
 	to.until(t, feedChannel, func(m message) bool { return m.Counts[StateCompleted] == jobs })
 
-	for _, m := range to.heard(feedChannel) {
-		require.Equal(t, "changes", m.Type)
+	for _, m := range to.heard(feedChannel) { // a snapshot comes when the listener connected late
+		require.Contains(t, []string{"changes", "snapshot"}, m.Type)
 		require.LessOrEqual(t, len(m.Jobs), feedJobs)
 	}
 

@@ -39,8 +39,10 @@ const (
 	// roundTrip is how long one exchange with Postgres may take before the
 	// session counts as lost.
 	roundTrip = 3 * time.Second
-	// tendEach is how often what is unsettled is looked after.
-	tendEach = time.Second
+	// tendEach is how often hand-overs that wait are looked up, unansweredEach
+	// how often one whose insert was not answered while its session ends.
+	tendEach       = time.Second
+	unansweredEach = 50 * time.Millisecond
 )
 
 // Limits of one batch, so that a commit stays short.

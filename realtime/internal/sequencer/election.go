@@ -15,7 +15,7 @@ import (
 func (s *Sequencer) follow(ctx context.Context, conn *pgx.Conn) error {
 	try := time.NewTimer(0)
 	defer try.Stop()
-	tended := time.Time{} // at once: the last session may have left something unanswered
+	var tend time.Time // at once: the last session may have left something unanswered
 	for {
 		select {
 		case <-ctx.Done():
@@ -25,7 +25,7 @@ func (s *Sequencer) follow(ctx context.Context, conn *pgx.Conn) error {
 				return err
 			}
 		case <-s.ask:
-			tended = time.Time{}
+			tend = time.Time{}
 		case <-try.C:
 			if won, err := tryLock(ctx, conn, electionLock); won || err != nil {
 				return err
@@ -35,9 +35,9 @@ func (s *Sequencer) follow(ctx context.Context, conn *pgx.Conn) error {
 				return err
 			}
 		}
-		if time.Since(tended) >= tendEach {
-			tended = time.Now()
-			if err := s.resolve(ctx, conn); err != nil {
+		if !time.Now().Before(tend) {
+			var err error
+			if tend, err = s.resolve(ctx, conn); err != nil {
 				return err
 			}
 		}

@@ -23,8 +23,8 @@ type owner struct {
 	tops       tops
 	attention  attention
 	floor      floor
-	gateClosed bool // the gate's lock is ours
-	tended     time.Time
+	gateClosed bool      // the gate's lock is ours
+	tend       time.Time // when to look up hand-overs of the time before
 }
 
 func newOwner(s *Sequencer, conn *pgx.Conn, term, seq int64) *owner {
@@ -43,7 +43,7 @@ func (o *owner) run(ctx context.Context) error {
 		case <-o.s.wake:
 			o.attention.woken(time.Now())
 		case <-o.s.ask:
-			o.tended = time.Time{}
+			o.tend = time.Time{}
 		case <-timer.C:
 		}
 		if err := o.step(ctx); err != nil {
@@ -77,9 +77,11 @@ func (o *owner) step(ctx context.Context) error {
 			return err
 		}
 	}
-	if now.Sub(o.tended) >= tendEach {
-		o.tended = now
-		return o.s.resolve(ctx, o.conn)
+	if !now.Before(o.tend) {
+		var err error
+		if o.tend, err = o.s.resolve(ctx, o.conn); err != nil {
+			return err
+		}
 	}
 	return nil
 }

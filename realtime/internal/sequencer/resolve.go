@@ -10,9 +10,10 @@ import (
 
 // resolve looks up the hand-overs that have waited for a second (the
 // notification that answers them may have been lost) and those whose insert was
-// not answered. The outbox is read before
-// the messages, so that a row which is moved meanwhile is seen in one of them.
-func (s *Sequencer) resolve(ctx context.Context, conn *pgx.Conn) error {
+// not answered. The outbox is read before the messages, so that a row which is
+// moved meanwhile is seen in one of them. soon is when to look again.
+func (s *Sequencer) resolve(ctx context.Context, conn *pgx.Conn) (soon time.Time, err error) {
+	soon = time.Now().Add(tendEach)
 	rows := map[*handoverRow][]*handover{}
 	for _, h := range s.handed.all() {
 		if h.row.id == 0 || time.Since(h.row.since) >= tendEach {
@@ -20,15 +21,23 @@ func (s *Sequencer) resolve(ctx context.Context, conn *pgx.Conn) error {
 		}
 	}
 	if len(rows) == 0 {
-		return nil
+		return soon, nil
 	}
 	gone, err := s.gone(ctx, conn, rows)
-	if err != nil || len(gone) == 0 {
-		return err
+	if err != nil {
+		return soon, err
+	}
+	for row := range rows {
+		if row.id == 0 { // the old session is just ending
+			soon = time.Now().Add(unansweredEach)
+		}
+	}
+	if len(gone) == 0 {
+		return soon, nil
 	}
 	found, err := published(ctx, conn, gone)
 	if err != nil {
-		return err
+		return soon, err
 	}
 	var again []*request
 	for _, h := range gone {
@@ -45,7 +54,7 @@ func (s *Sequencer) resolve(ctx context.Context, conn *pgx.Conn) error {
 		}
 	}
 	s.giveBack(again)
-	return nil
+	return soon, nil
 }
 
 // gone returns the hand-overs that are not in the outbox and will not be.

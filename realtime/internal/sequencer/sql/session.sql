@@ -5,4 +5,7 @@ select pg_catalog.set_config('idle_session_timeout', '2s', false),
        pg_catalog.set_config('statement_timeout', '10s', false),
        pg_catalog.set_config('tcp_user_timeout', '5000', false),
        -- The outbox is empty when statistics are taken and full when it matters.
-       pg_catalog.set_config('enable_seqscan', 'off', false)
+       pg_catalog.set_config('enable_seqscan', 'off', false),
+       -- Where there is no index, that setting makes a scan look dear enough to
+       -- compile, which takes half a second.
+       pg_catalog.set_config('jit', 'off', false)

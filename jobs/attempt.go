@@ -7,9 +7,11 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/riverqueue/river/rivertype"
 )
 
-// Why an attempt's context ended, as its cause.
+// Why an attempt's context ended.
 var (
 	errTimedOut   = errors.New("the attempt's time is over")
 	errCancelled  = errors.New("the job was cancelled")
@@ -32,26 +34,52 @@ type attempt struct {
 
 	mu     sync.Mutex
 	begun  bool
-	ended  bool                    // its function returned, or was given up
-	cause  error                   // the first reason to stop, nil while there is none
-	cancel context.CancelCauseFunc // nil before begin
+	ended  bool               // its function returned, or was given up
+	cause  error              // the first reason to stop, nil while there is none
+	cancel context.CancelFunc // nil before its function runs
 
 	older *attempt // another attempt of the same job, still in this process after a lost lease
 }
 
-// begin marks the attempt as under way and returns its context.
-func (a *attempt) begin(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+// begin marks the attempt as under way.
+func (a *attempt) begin() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.begun = true
+}
+
+// within returns the context in which the function runs: it ends after timeout, with ctx, or when the attempt is
+// stopped. It is one context for all three, since every job pays for it; whyEnded tells them apart.
+func (a *attempt) within(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTimedOut)
+
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
-	ctx, cancel := context.WithCancelCause(ctx)
-	a.begun, a.cancel = true, cancel
-
-	if a.cause != nil {
-		cancel(a.cause)
+	if a.cancel = cancel; a.cause != nil {
+		cancel()
 	}
 
 	return ctx, cancel
+}
+
+// whyEnded is the reason why the attempt's context ended, nil while it has not. River's own cancellation means that
+// the node stops, unless somebody used River's tools to cancel the job.
+func (a *attempt) whyEnded(ctx context.Context) error {
+	if cause := a.whyStopped(); cause != nil {
+		return cause
+	}
+
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+		return nil
+	case errors.Is(cause, errTimedOut):
+		return errTimedOut
+	case errors.Is(cause, rivertype.ErrJobCancelledRemotely):
+		return errCancelled
+	default:
+		return errDraining
+	}
 }
 
 // stop ends the attempt's context. The first cause stays.
@@ -64,7 +92,7 @@ func (a *attempt) stop(cause error) {
 	}
 
 	if a.cancel != nil {
-		a.cancel(a.cause)
+		a.cancel()
 	}
 }
 

@@ -68,10 +68,11 @@ func TestACancellationBeforeTheFirstStepStopsIt(t *testing.T) {
 	require.True(t, held.stop(1, errCancelled))
 	require.False(t, held.stop(2, errCancelled))
 
-	ctx, cancel := a.begin(t.Context())
-	defer cancel(nil)
+	ctx, cancel := a.within(t.Context(), time.Hour)
+	defer cancel()
 
-	require.ErrorIs(t, context.Cause(ctx), errCancelled)
+	require.Error(t, ctx.Err())
+	require.ErrorIs(t, a.whyEnded(ctx), errCancelled)
 }
 
 func TestAttemptsOfOneJobAreKeptApart(t *testing.T) {

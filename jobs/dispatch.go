@@ -41,6 +41,7 @@ type dispatcher struct {
 	attempts  *attempts
 	finisher  *finisher
 	announcer *announcer
+	runners   *runners
 	reporter  func(id int64, attempt int) *runReporter
 	maxOutput int
 	stock     bool // River completes the job itself
@@ -59,12 +60,10 @@ func (d *dispatcher) Work(ctx context.Context, job *river.Job[dispatchArgs]) err
 
 	defer d.attempts.remove(a)
 
-	runCtx, cancel := a.begin(ctx)
-	defer cancel(nil)
-
+	a.begin()
 	d.announcer.begun(a)
 
-	out := d.run(runCtx, a)
+	out := d.run(ctx, a)
 	a.end()
 
 	if errors.Is(a.whyStopped(), errSuperseded) {
@@ -91,12 +90,12 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 	}
 
 	if err != nil {
-		return a.stopped(causeOf(ctx), failureOf(err), 0, settings)
+		return a.stopped(a.whyEnded(ctx), failureOf(err), 0, settings)
 	}
 
 	timeout := firstPositive(a.timeout, settings.Timeout, DefaultTimeout)
 
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTimedOut)
+	ctx, cancel := a.within(ctx, timeout)
 	defer cancel()
 
 	deadline, _ := ctx.Deadline()
@@ -113,7 +112,7 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 	case result.unknown:
 		return a.unknown()
 	default:
-		return a.stopped(causeOf(ctx), result.failure, timeout, settings)
+		return a.stopped(a.whyEnded(ctx), result.failure, timeout, settings)
 	}
 }
 
@@ -128,8 +127,11 @@ func (d *dispatcher) resolve(ctx context.Context, a *attempt) (Settings, error) 
 
 		select {
 		case <-ctx.Done():
-			return Settings{}, fmt.Errorf("wait for function %s: %w", a.function, context.Cause(ctx))
 		case <-time.After(unknownPoll):
+		}
+
+		if cause := a.whyEnded(ctx); cause != nil {
+			return Settings{}, fmt.Errorf("wait for function %s: %w", a.function, cause)
 		}
 	}
 }
@@ -155,7 +157,7 @@ type result struct {
 func (d *dispatcher) execute(ctx context.Context, a *attempt, run *Run) result {
 	done := make(chan result, 1)
 
-	go d.call(ctx, run, done)
+	d.runners.run(func() { d.call(ctx, run, done) })
 
 	select {
 	case r := <-done:
@@ -164,7 +166,7 @@ func (d *dispatcher) execute(ctx context.Context, a *attempt, run *Run) result {
 	}
 
 	grace := ignoredGrace
-	if errors.Is(causeOf(ctx), errDraining) {
+	if errors.Is(a.whyEnded(ctx), errDraining) {
 		grace = drainGrace
 	}
 
@@ -178,7 +180,7 @@ func (d *dispatcher) execute(ctx context.Context, a *attempt, run *Run) result {
 	}
 
 	d.log.ErrorContext(ctx, "jobs: a function ignores the end of its context and is left to itself",
-		"job_id", a.id, "function", a.function, "attempt", a.number, "err", causeOf(ctx))
+		"job_id", a.id, "function", a.function, "attempt", a.number, "err", a.whyEnded(ctx))
 
 	return result{failure: &Failure{
 		Code: CodeTimeout, Message: "the function did not stop when its context ended", Retryable: true,

@@ -45,20 +45,24 @@ func refusalText(err error) string {
 
 // finishBody is what of an outcome goes into its statement's JSON object.
 func finishBody(a *attempt, out outcome) []byte {
-	meta := []byte(`{}`)
+	meta := []byte{'{'}
+
 	if out.version != "" {
-		meta, _ = json.Marshal(map[string]string{metaVersion: out.version})
+		version, _ := json.Marshal(out.version) // a string
+		meta = append(append(meta, `"`+metaVersion+`":`...), version...)
 	}
 
 	if out.state == rivertype.JobStateCompleted {
-		meta = append(meta[:len(meta)-1], ',')
-		if len(meta) == 2 { //nolint:mnd // "{,"
-			meta = meta[:1]
+		if len(meta) > 1 {
+			meta = append(meta, ',')
 		}
 
-		meta = append(meta, `"`+metaOutput+`":`...)
+		meta = append(append(meta, `"`+metaOutput+`":`...), out.output...)
+	}
 
-		return append(append(meta, out.output...), '}')
+	meta = append(meta, '}')
+	if out.state == rivertype.JobStateCompleted {
+		return meta
 	}
 
 	body := append([]byte(`{"meta":`), meta...)

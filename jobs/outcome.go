@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,24 +116,4 @@ func (a *attempt) errorEntry(failure *Failure) json.RawMessage {
 	})
 
 	return entry
-}
-
-// causeOf is why ctx ended, in this package's words: River's own cancellation means that the node stops.
-func causeOf(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	for _, known := range []error{errTimedOut, errCancelled, errDraining, errSuperseded} {
-		if errors.Is(cause, known) {
-			return known
-		}
-	}
-
-	if errors.Is(cause, rivertype.ErrJobCancelledRemotely) {
-		return errCancelled
-	}
-
-	if ctx.Err() != nil {
-		return errDraining
-	}
-
-	return nil
 }

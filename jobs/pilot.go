@@ -105,11 +105,13 @@ func (p *pilot) hold(claims []*attempt, client string) []*rivertype.JobRow {
 	p.attempts.add(claims)
 
 	rows := make([]*rivertype.JobRow, len(claims))
+	null, empty, by := []byte("null"), []byte("{}"), []string{client}
+
 	for i, a := range claims {
 		rows[i] = &rivertype.JobRow{
 			ID: a.id, Attempt: a.number, MaxAttempts: a.max, Kind: dispatchKind, Queue: a.queue,
-			EncodedArgs: []byte("{}"), Metadata: []byte("{}"), State: rivertype.JobStateRunning,
-			AttemptedAt: &a.claimed, AttemptedBy: []string{client}, CreatedAt: a.claimed, ScheduledAt: a.claimed,
+			EncodedArgs: null, Metadata: empty, State: rivertype.JobStateRunning,
+			AttemptedAt: &a.claimed, AttemptedBy: by, CreatedAt: a.claimed, ScheduledAt: a.claimed,
 			Priority: 1,
 		}
 	}

@@ -67,7 +67,7 @@ func TestRiverSeesOneKindAndTheRowKeepsItsOwn(t *testing.T) {
 
 	row := fetch(t, p, d, 1)[0]
 	require.Equal(t, dispatchKind, row.Kind)
-	require.Equal(t, "{}", string(row.EncodedArgs))
+	require.Equal(t, "null", string(row.EncodedArgs))
 
 	a := p.attempts.get(row.ID, row.Attempt)
 	require.Equal(t, "noop", a.function)

@@ -80,6 +80,7 @@ func (s *Service) assemble() error {
 		attempts:  s.attempts,
 		finisher:  newFinisher(s.pool, s.cfg.NodeID, s.promoter.expect, s.log),
 		announcer: newAnnouncer(s.pool, s.log),
+		runners:   newRunners(),
 		reporter:  s.reporter,
 		maxOutput: s.cfg.MaxInput,
 		stock:     s.cfg.StockDriver,
@@ -97,6 +98,7 @@ func (s *Service) assemble() error {
 	s.group.Add("report writer", s.reports)
 	s.group.Add("finisher", d.finisher)
 	s.group.Add("announcer", d.announcer)
+	s.group.Add("runners", d.runners)
 	s.group.Add("promoter", s.promoter)
 	s.group.Add("sweeper", newSweeper(&s.cfg, s.lease, s.attempts))
 	s.group.Add("worker", s.worker)

@@ -51,7 +51,7 @@ func (p *stockPilot) JobGetAvailable(
 			input: row.EncodedArgs, timeout: parseTimeout(&timeout), claimed: now,
 		}
 
-		row.Kind, row.EncodedArgs = dispatchKind, []byte("{}")
+		row.Kind, row.EncodedArgs = dispatchKind, []byte("null")
 	}
 
 	p.attempts.add(claims)

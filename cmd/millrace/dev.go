@@ -23,6 +23,8 @@ type devCmd struct {
 	Functions   string `default:"functions" type:"path" placeholder:"DIR" help:"Folder of functions, deployed on every change. Made with a sample when it is not there."`
 	Key         string `placeholder:"KEY" help:"API key to accept, at least 16 characters. Default: one that is made once and kept in the data directory."`
 	DatabaseURL string `placeholder:"URL" help:"Postgres to use instead of a private one."`
+
+	AllowedOrigins []string `placeholder:"ORIGIN" help:"Sites whose pages may call the API and open sockets, such as http://127.0.0.1:3000."`
 }
 
 // drainLimit is how long a dev server's jobs may go on after Ctrl-C.
@@ -70,7 +72,7 @@ func (d *devCmd) serve(ctx context.Context, out *streams, url, key string) error
 		return err
 	}
 	app, err := millrace.New(millrace.Config{
-		DatabaseURL: url, Addr: d.Addr, DrainTimeout: drainLimit, Logger: d.logger(out.err),
+		DatabaseURL: url, Addr: d.Addr, AllowedOrigins: d.AllowedOrigins, DrainTimeout: drainLimit, Logger: d.logger(out.err),
 	})
 	if err != nil {
 		return usagef("%v", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/millrace-dev/millrace"
 	"github.com/millrace-dev/millrace/functions"
@@ -35,7 +36,10 @@ func greet(ctx context.Context, out *streams, app *millrace.App, hello welcome) 
 	if err != nil {
 		return fmt.Errorf("list the functions: %w", err)
 	}
-	hello.functions = len(live)
+	hello.program = os.Args[0]
+	for _, f := range live {
+		hello.functions = append(hello.functions, f.Name)
+	}
 	return hello.print(out)
 }
 

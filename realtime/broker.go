@@ -2,10 +2,13 @@ package realtime
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/centrifugal/centrifuge"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -121,8 +124,12 @@ func (b *broker) Publish(channel string, data []byte, opts centrifuge.PublishOpt
 }
 
 // publish returns once the publication is committed (on ephemeral channels:
-// notified). The errors are ErrBusy, ErrOutcomeUnknown and ErrNotRunning.
+// notified). The errors are ErrChannelName, ErrBusy, ErrOutcomeUnknown and
+// ErrNotRunning.
 func (b *broker) publish(ctx context.Context, channel string, data []byte, opts centrifuge.PublishOptions) (centrifuge.StreamPosition, bool, error) {
+	if err := ValidateChannel(channel); err != nil { // one bad name would spoil a batch
+		return centrifuge.StreamPosition{}, false, err
+	}
 	if opts.Version != 0 || opts.UseDelta {
 		return centrifuge.StreamPosition{}, false, fmt.Errorf("publish to %s: %w: Version, UseDelta", channel, errUnsupported)
 	}
@@ -135,12 +142,22 @@ func (b *broker) publish(ctx context.Context, channel string, data []byte, opts 
 		record := &frame.Record{Kind: frame.Ephemeral, Channel: channel, Meta: meta, Data: data}
 		return centrifuge.StreamPosition{}, false, publicError(b.send.Send(ctx, record))
 	}
-	r, err := b.write.Publish(ctx, sequencer.Message{Channel: channel, Data: data, Meta: meta, Key: opts.IdempotencyKey})
+	r, err := b.write.Publish(ctx, sequencer.Message{Channel: channel, Data: data, Meta: meta, Key: storedKey(opts.IdempotencyKey)})
 	if err != nil {
 		return centrifuge.StreamPosition{}, false, publicError(err)
 	}
 	b.read.Acked(channel, reader.Position(r.Position))
 	return centrifuge.StreamPosition(r.Position), r.Repeated, nil
+}
+
+// storedKey is an idempotency key as it stands in the database: what is too long
+// for an index or no text is replaced by its hash.
+func storedKey(key string) string {
+	const longest = 255
+	if len(key) <= longest && utf8.ValidString(key) && !strings.Contains(key, "\x00") {
+		return key
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(key)))
 }
 
 // publicError translates the parts' errors into the package's own.

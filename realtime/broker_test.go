@@ -223,6 +223,14 @@ func TestBrokerIdempotencyKey(t *testing.T) {
 	}
 	other := a.mustPublish(t, "room:other", "1")
 	require.EqualValues(t, 1, other.Offset, "keys are per channel")
+	for i, key := range []string{strings.Repeat("k", 5000), "a\x00b", "\xff"} {
+		for _, n := range []*brokerNode{a, b} {
+			sp, repeated, err := n.Publish("room:other", nil, centrifuge.PublishOptions{IdempotencyKey: key})
+			require.NoError(t, err)
+			require.EqualValues(t, i+2, sp.Offset)
+			require.Equal(t, n == b, repeated)
+		}
+	}
 }
 
 func TestBrokerSenderAndTags(t *testing.T) {
@@ -254,6 +262,8 @@ func TestBrokerSenderAndTags(t *testing.T) {
 
 	_, _, err = a.Publish("room:who", nil, centrifuge.PublishOptions{Version: 3})
 	require.ErrorIs(t, err, errUnsupported)
+	_, _, err = a.Publish("room:\x00", nil, centrifuge.PublishOptions{})
+	require.ErrorIs(t, err, ErrChannelName)
 }
 
 func TestBrokerStopsTwiceAndRefuses(t *testing.T) {

@@ -1,0 +1,179 @@
+package reader
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// Whatever is lost, late, repeated or only announced, a subscription that is
+// left alone in the end has handed on every offset once and in order.
+func TestSubscriptionHandsOnEverythingOnce(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		start := rapid.Uint64Range(0, 3).Draw(t, "start")
+		m := &model{t: t, top: start, notified: start, sub: &subscription{stored: true, busy: true}}
+		m.want = start + 1
+		actions := map[string]func(*rapid.T){
+			"publish":  func(*rapid.T) { m.top++ },
+			"notify":   m.notify,
+			"lose":     func(*rapid.T) { m.lose() },
+			"load":     func(*rapid.T) { m.load() },
+			"read":     func(*rapid.T) { m.read() },
+			"hand on":  func(*rapid.T) { m.handOn() },
+			"end":      func(*rapid.T) { m.end() },
+			"the page": func(*rapid.T) { m.limit = 1 + m.limit%3 },
+		}
+		t.Repeat(actions)
+		m.load()
+		for m.notified < m.top {
+			m.notify(t)
+		}
+		for m.repairing || m.busy() {
+			m.read()
+			m.handOn()
+			m.end()
+		}
+		require.Equal(t, m.top+1, m.want, "something was never handed on")
+	})
+}
+
+// model is a channel whose publications are committed (top), notified in order
+// (notified) and handed on (want comes next).
+type model struct {
+	t                   *rapid.T
+	sub                 *subscription
+	top, notified, want uint64
+	loaded, repairing   bool
+	limit               int
+
+	// the round of repair that is under way
+	reading  bool
+	from, to uint64
+	snapshot uint64
+	full     bool
+}
+
+func (m *model) at(offset uint64) Position { return Position{Offset: offset, Epoch: "e"} }
+
+func (m *model) deliver(offset uint64) {
+	require.Equal(m.t, m.want, offset, "a hole or a double")
+	m.want++
+}
+
+func (m *model) notify(t *rapid.T) {
+	if m.notified == m.top {
+		return
+	}
+	m.notified++
+	offset := m.notified
+	announced := rapid.Bool().Draw(t, "announced")
+	if m.sub.offer(m.at(offset), announced, func() { m.deliver(offset) }) {
+		require.False(m.t, m.repairing, "two repairs at once")
+		m.repairing = true
+	}
+}
+
+// lose is a reset of the listener: what is committed will not be notified.
+func (m *model) lose() {
+	m.notified = m.top
+	if m.sub.miss() {
+		m.repairing = true
+	}
+}
+
+func (m *model) load() {
+	if m.loaded {
+		return
+	}
+	m.loaded = true
+	m.want = m.top + 1 // what is there already is not the subscription's to hand on
+	m.repairing = m.sub.settle(m.at(m.top))
+}
+
+func (m *model) read() {
+	if !m.repairing || m.reading {
+		return
+	}
+	from := m.sub.round()
+	m.reading, m.from, m.snapshot = true, from.Offset, m.top
+	m.to = m.snapshot
+	if m.full = m.limit > 0 && m.to-m.from >= uint64(m.limit); m.full {
+		m.to = m.from + uint64(m.limit)
+	}
+}
+
+func (m *model) handOn() {
+	if m.reading && m.from < m.to {
+		m.from++
+		m.sub.repaired(m.at(m.from), func() { m.deliver(m.from) })
+	}
+}
+
+func (m *model) end() {
+	if !m.reading || m.from < m.to {
+		return
+	}
+	m.reading = false
+	if !m.full {
+		m.repairing = m.sub.settle(m.at(m.snapshot))
+	}
+}
+
+func (m *model) busy() bool {
+	m.sub.mu.Lock()
+	defer m.sub.mu.Unlock()
+	return m.sub.busy
+}
+
+func TestEndedSubscriptionHandsOnNothing(t *testing.T) {
+	t.Parallel()
+	s := &subscription{stored: true, handed: Position{1, "e"}}
+	s.end()
+	fail := func() { t.Error("handed on") }
+	require.False(t, s.offer(Position{2, "e"}, false, fail))
+	s.repaired(Position{2, "e"}, fail)
+}
+
+func TestTopIsKnownOnlyWhenItIsRight(t *testing.T) {
+	t.Parallel()
+	s := &subscription{stored: true, busy: true}
+	_, known := s.top()
+	require.False(t, known, "loading")
+	require.False(t, s.settle(Position{3, "e"}))
+	p, known := s.top()
+	require.True(t, known)
+	require.Equal(t, Position{3, "e"}, p)
+	s.ack(Position{4, "e"})
+	_, known = s.top()
+	require.False(t, known, "a publisher was told of more")
+	require.False(t, s.offer(Position{4, "e"}, false, func() {}))
+	_, known = s.top()
+	require.True(t, known)
+	require.True(t, s.miss())
+	_, known = s.top()
+	require.False(t, known, "repairing")
+	_, known = (&subscription{}).top()
+	require.False(t, known, "keeps no history")
+}
+
+func TestBufferOverflow(t *testing.T) {
+	t.Parallel()
+	b := newBuffer(10)
+	b.add("12345")
+	b.add("67890")
+	payloads, overflowed := b.takeAll()
+	require.Equal(t, []string{"12345", "67890"}, payloads)
+	require.False(t, overflowed)
+	b.add("12345")
+	b.add("678901")
+	b.add("after")
+	payloads, overflowed = b.takeAll()
+	require.Equal(t, []string{"after"}, payloads)
+	require.True(t, overflowed)
+	<-b.ready
+	payloads, overflowed = b.takeAll()
+	require.Empty(t, payloads)
+	require.False(t, overflowed)
+}

@@ -29,6 +29,7 @@ type feed struct {
 	counts   map[State]int // as told last
 	toldAt   time.Time     // of the last message
 	countsAt time.Time
+	recount  bool // something changed after the last count
 }
 
 func newFeed() feed {
@@ -87,6 +88,7 @@ func (f *feed) add(h hint, now time.Time) {
 		f.order = append(f.order, h.id)
 	}
 
+	f.recount = true
 	f.changes[h.id] = summary{ID: h.id, Function: h.function, State: h.state, Attempt: h.attempt, At: now.UTC()}
 }
 
@@ -100,6 +102,8 @@ func (f *feed) wait(now time.Time) time.Duration {
 		return time.Hour
 	case f.again || len(f.order) > 0:
 		return max(feedEvery-now.Sub(f.toldAt), time.Millisecond)
+	case f.recount:
+		return max(feedCounts-now.Sub(f.countsAt), feedEvery)
 	}
 
 	return max(repairEvery-now.Sub(f.countsAt), feedEvery)
@@ -121,7 +125,10 @@ func (f *feed) due(now time.Time) (changes feedChanges, snapshot, counts bool) {
 
 	snapshot, f.again = f.again, false
 	stale := now.Sub(f.countsAt)
-	counts = len(f.order) > 0 && stale >= feedCounts || stale >= repairEvery
+
+	if counts = f.recount && stale >= feedCounts || stale >= repairEvery; counts {
+		f.recount = false
+	}
 
 	clear(f.changes)
 	f.order, f.more = nil, 0

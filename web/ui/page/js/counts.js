@@ -13,6 +13,7 @@ const groups = [
 export class Counts {
   #cards = groups.map((group) => ({ group, n: document.createTextNode("–"), unit: el("span"), detail: el("div", { class: "d" }) }));
   #states = {};
+  #slots = "";
   #limit = Infinity;
 
   constructor() {
@@ -29,13 +30,25 @@ export class Counts {
     for (const card of this.#cards) this.#fill(card);
   }
 
+  /** capacity says how much may run at once, from the nodes that are alive. */
+  capacity(nodes) {
+    const alive = nodes.filter((node) => node.alive);
+    const slots = alive.flatMap(({ info }) => Object.values(info?.queues ?? {})).reduce((sum, n) => sum + n, 0);
+    this.#slots = `${count(slots)} slots on ${count(alive.length)} ${alive.length === 1 ? "node" : "nodes"}`;
+    for (const card of this.#cards) this.#fill(card);
+  }
+
   #fill({ group, n, unit, detail, number }) {
     const of = (state) => this.#states[state] ?? 0;
     const sum = group.states.reduce((total, state) => total + of(state), 0);
     const main = group.bad ? of(group.bad) : sum;
-    setText(n, count(main, this.#limit));
+    setText(n, group.states.some((state) => state in this.#states) ? count(main, this.#limit) : "–");
     setText(unit, main === 1 ? "job" : "jobs");
     number.classList.toggle("bad-text", Boolean(group.bad) && main > 0);
+    if (group.states[0] === "running") {
+      setText(detail, this.#slots);
+      return;
+    }
     const parts = group.states.filter((state) => state !== group.bad && group.states.length > 1 && of(state) > 0);
     setText(detail, parts.map((state) => `${count(of(state), this.#limit)} ${state}`).join(" · "));
   }

@@ -68,12 +68,14 @@ function functionRow() {
 
 function nodeRow() {
   const name = el("span");
+  const id = el("span", { class: "mono" });
   const heard = ago(null);
   const state = el("span");
   return {
-    element: el("tr", {}, el("td", { class: "name" }, name, el("div", { class: "muted" }, "heard ", heard)), el("td", { class: "r" }, state)),
+    element: el("tr", {}, el("td", { class: "name" }, name, el("div", { class: "muted" }, id, " · heard ", heard)), el("td", { class: "r" }, state)),
     update(node) {
       setText(name, node.name);
+      setText(id, node.id);
       setAgo(heard, node.heartbeat_at);
       if (!node.alive) setSign(state, "bad", "silent");
       else if (node.draining) setSign(state, "wait", "draining");

@@ -44,7 +44,7 @@ export class ErrorCard {
     setText(this.#title, state === "failed" || state === "cancelled" ? "Why it ended" : `Why the last attempt failed (${attempt} of ${most} begun)`);
     setText(this.#code, error.code);
     setText(this.#what, error.message);
-    setText(this.#stack, error.stack ?? "");
+    setText(this.#stack, (error.stack ?? "").replace(/^ {4}/gm, ""));
     this.#stack.hidden = !error.stack;
   }
 }

@@ -53,6 +53,7 @@ export function overview(root) {
       const [{ functions }, { nodes }] = await Promise.all(
         [get("v1/functions", abort.signal), get("v1/nodes", abort.signal)]);
       fleet.show(functions, nodes);
+      counts.capacity(nodes);
       teach(empty, functions);
     } catch {
       // The badge says when the server is away, and the next reading repairs what this one missed.

@@ -40,8 +40,8 @@ func (b Backoff) Delay(attempt int) time.Duration {
 	}
 
 	delay := float64(first) * math.Pow(factor, float64(max(attempt, 1)-1))
-	delay = min(delay, float64(limit)) // also turns +Inf of a late attempt into the limit
-	delay *= 1 - backoffJitter + 2*backoffJitter*rand.Float64()
+	delay = min(delay, float64(limit))                          // also turns +Inf of a late attempt into the limit
+	delay *= 1 - backoffJitter + 2*backoffJitter*rand.Float64() //nolint:gosec // spreading, not a secret
 
 	return time.Duration(delay)
 }

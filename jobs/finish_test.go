@@ -271,3 +271,22 @@ func TestStopLetsGoOfWaitingOutcomes(t *testing.T) {
 	require.ErrorIs(t, <-done, errGivenUp)
 	require.ErrorIs(t, f.finish(a, outcomes()["completed"]), errGivenUp)
 }
+
+// Users of SQL may have put anything into a job's metadata.
+func TestOddMetadataIsNoObstacle(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	f := startFinisher(t, db, "a")
+
+	for _, metadata := range []string{`[]`, `1`, `null`, `"text"`, `{"timeout_ms": {}, "cancel_attempted_at": null}`, `{"timeout_ms": "1e9"}`} {
+		for name, out := range outcomes() {
+			insertJobs(t, db, 1)
+			exec(t, db, "update millrace.river_job set metadata = $1", metadata)
+			a := claimOne(t, db, "a")
+			require.Zero(t, a.timeout)
+			require.NoError(t, f.finish(a, out), "%s %s", metadata, name)
+			exec(t, db, "truncate millrace.river_job")
+		}
+	}
+}

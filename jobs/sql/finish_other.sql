@@ -22,7 +22,7 @@ set state = case
         when ($5::jsonb -> id::text -> 'error') is null then errors
         else array_append(errors, $5::jsonb -> id::text -> 'error')
     end,
-    metadata = metadata || ($5::jsonb -> id::text -> 'meta')
+    metadata = case jsonb_typeof(metadata) when 'object' then metadata else '{}' end || ($5::jsonb -> id::text -> 'meta')
 where id = any ($1::bigint[])
   and attempt = $2::smallint
   and state is not distinct from 'running'

@@ -1,0 +1,76 @@
+// Package jobs is durable jobs on Postgres: submit them, run them on as many nodes as there are, see what becomes of
+// them. Rows, the queue and the maintenance of old rows are River's; what happens to a row while its job runs is ours.
+//
+// # Promises
+//
+//   - J1: an acknowledged submission survives the crash of any process and of Postgres. Submit returns after the
+//     commit.
+//   - J2: a job runs at least once, and never starts again after its success was recorded.
+//   - J3: the jobs of a dead node run again within 15 s, and a node that comes back late records nothing over a newer
+//     attempt.
+//
+// At least once means that a function may run twice: when its node dies, or is cut off, before the outcome is
+// committed.
+//
+// # A job
+//
+//	      submit, in the future             submit
+//	              |                           |
+//	              v          due              v        claim
+//	          scheduled ----promotion----> queued -----------------> running
+//	                                        ^ ^ ^                   / | | | \
+//	                  due                   | | |  handed back by  /  | | |  \
+//	retrying ------promotion----------------+ | +---- a drain ----+   | | |   \
+//	    ^                                     +---- node lost --------+ | |    \
+//	    +------------------- failed, attempts left ---------------------+ |     \
+//	                                                                      v      v
+//	         cancelled <--- end asked for          failed <--- none left      completed
+//
+// A user's retry leads from failed, cancelled, scheduled and retrying to queued. In the table the states have River's
+// names: scheduled (and pending), available, running, retryable, completed, discarded, cancelled.
+//
+// # An attempt
+//
+//	claimed ---> begun ---> ended ---> recorded          the finisher's transaction is committed
+//	   |           |           |
+//	   |           |           +-----> fenced            the row is not this attempt's any more
+//	   |           +---stopped-------> ended             timeout, cancel, drain, or the row was taken away
+//	   +---River lost it, or the claim's answer did---> found by the sweeper within some 12 s
+//
+// # Invariants
+//
+//   - Every write to a running row carries the fence: its id, the attempt's number, and this process as the last of
+//     attempted_by. A pair of number and process never comes again: each claim adds one to the number, each start of
+//     a process has an id of its own, and the one thing that makes the number smaller is the hand-back of a drain,
+//     when its process claims no more. (A user's retry raises the limit and leaves the number.) So a late outcome,
+//     or one that is sent twice because its answer was lost, finds no row.
+//   - River learns that a job is done only after the outcome was committed. Its own completion, which knows no
+//     attempts, is swallowed (pilot.go).
+//   - What a node runs is in its memory from the claim on. A running row in its name that it does not know, and an
+//     attempt in memory whose row is somebody else's, are both found by the sweeper and put right.
+//   - A node is alive for ten seconds after its last heartbeat, by the clock of Postgres. One that cannot renew its
+//     lease claims nothing; its running attempts go on, and their outcomes are the fence's to judge. A node whose own
+//     heartbeats were interrupted declares nobody dead until ten seconds later, so that an outage of Postgres does
+//     not end with everybody rescuing everybody.
+//   - Notifications are hints. Behind each there is a poll: 200 ms for a new job, 2 s for a cancellation and a lost
+//     attempt, 5 s for a waiting job whose node died.
+//   - One row can spoil nothing but itself: a claim interprets nothing of what users wrote, a batch that Postgres
+//     refuses is recorded one by one, a function that panics, or ends its goroutine, or ignores its context, loses
+//     its slot to others.
+//   - No statement of the hot path joins, so none can be planned badly (plan_test.go).
+//
+// # Parts
+//
+// Submission: submitter groups, inserter inserts. Running: River's client claims through pilot, dispatcher runs one
+// attempt, finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive, sweeper
+// looks for lost attempts, promoter makes waiting jobs available on time. Seeing: watcher and queries.
+//
+// # Lifecycle
+//
+// New registers with the listener, which is started after it. Start registers the node, then River begins to claim.
+// Stop drains: no more claims; running attempts until its context ends; then their contexts end and what is not
+// finished is handed back with the attempt not counted. The node's row goes last.
+//
+// River enters here and nowhere else. The package imports internal/postgres and internal/service, and neither realtime
+// nor functions: those meet it through Executor and Config.Deliver.
+package jobs

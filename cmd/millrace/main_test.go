@@ -12,11 +12,21 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
 )
 
-func TestMain(m *testing.M) { testdb.Main(m) }
+func TestMain(m *testing.M) {
+	testdb.Main(m,
+		// fasthttp keeps a clock for the process, and a sleeping goroutine a server for up to ten seconds.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		// centrifuge never closes its metrics exporter, and leaves a channel a second after its last subscriber.
+		goleak.IgnoreTopFunction("github.com/FZambia/eagle.(*Eagle).aggregate"),
+		goleak.IgnoreAnyFunction("github.com/centrifugal/centrifuge/internal/dissolve.(*Dissolver).runWorker"),
+	)
+}
 
 // result is what a run of the program left behind.
 type result struct {

@@ -29,6 +29,9 @@ type Hub struct {
 	revoked revocations
 }
 
+// keepFunc says how much of a channel's history is kept; nothing of ephemeral ones and views.
+type keepFunc func(channel string) (size int, ttl time.Duration)
+
 type publishFunc func(ctx context.Context, channel string, data []byte, opts centrifuge.PublishOptions) (centrifuge.StreamPosition, bool, error)
 
 // New makes a hub whose channels are shared by all instances on one database. It registers its channels on
@@ -52,25 +55,6 @@ func New(config Config) (*Hub, error) {
 	return h, nil
 }
 
-// NewInMemory makes a hub whose channels live in this process alone: for tests and programs without a
-// database. Of Config, Pool, URL, Listener and NodeID are not used.
-func NewInMemory(config Config) (*Hub, error) {
-	h, err := newHub(config)
-	if err != nil {
-		return nil, err
-	}
-	memory, err := centrifuge.NewMemoryBroker(h.node, centrifuge.MemoryBrokerConfig{})
-	if err != nil {
-		return nil, fmt.Errorf("make realtime broker: %w", err)
-	}
-	h.node.SetBroker(memory)
-	h.publish = func(_ context.Context, channel string, data []byte, opts centrifuge.PublishOptions) (centrifuge.StreamPosition, bool, error) {
-		opts.HistorySize, opts.HistoryTTL = h.keep(channel)
-		return memory.Publish(channel, data, opts)
-	}
-	return h, nil
-}
-
 func newHub(config Config) (*Hub, error) {
 	all, err := newNamespaces(config.Namespaces)
 	if err := errors.Join(err, config.validate()); err != nil {
@@ -84,7 +68,7 @@ func newHub(config Config) (*Hub, error) {
 	return h, nil
 }
 
-// keep says how much of a channel's history is kept; nothing of ephemeral ones and views.
+// keep is a keepFunc.
 func (h *Hub) keep(channel string) (size int, ttl time.Duration) {
 	if settings := h.namespaces.of(channel); settings.keepsHistory() {
 		return settings.HistorySize, settings.HistoryTTL

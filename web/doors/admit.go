@@ -65,24 +65,25 @@ func (d *Doors) credentials(c *fiber.Ctx) (*realtime.Credentials, error) {
 }
 
 // openStream opens the stream that a request asks for by ?channels=a,b or, for names with a comma, by several
-// ?channel=, from the positions of its last event id on.
-func (d *Doors) openStream(c *fiber.Ctx) (*realtime.Stream, error) {
+// ?channel=, from the positions of its last event id on, which it returns too.
+func (d *Doors) openStream(c *fiber.Ctx) (*realtime.Stream, positions, error) {
 	credentials, err := d.credentials(c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if credentials == nil {
-		return nil, ErrNoCredentials
+		return nil, nil, ErrNoCredentials
 	}
 	names := channelNames(c)
 	if len(names) == 0 {
-		return nil, ErrNoChannels
+		return nil, nil, ErrNoChannels
 	}
-	stream, err := d.config.Hub.OpenStream(*credentials, startingAt(names, lastEventID(c)))
+	channels := startingAt(names, lastEventID(c))
+	stream, err := d.config.Hub.OpenStream(*credentials, channels)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says enough
+		return nil, nil, err //nolint:wrapcheck // says enough
 	}
-	return stream, nil
+	return stream, positionsOf(channels), nil
 }
 
 // channelNames copies the names out of the request, whose buffers are used again.

@@ -298,7 +298,9 @@ func (s *site) events(query url.Values, header http.Header) *events {
 	s.t.Helper()
 	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.host+"/v1/stream?"+query.Encode(), nil)
 	require.NoError(s.t, err)
-	request.Header = header
+	if header != nil {
+		request.Header = header
+	}
 	transport := &http.Transport{}
 	response, err := transport.RoundTrip(request)
 	require.NoError(s.t, err)

@@ -60,3 +60,14 @@ func startingAt(names []string, id string) []realtime.StreamChannel {
 	}
 	return channels
 }
+
+// positionsOf are those that the channels start from: until a channel is taken up, it stands there.
+func positionsOf(channels []realtime.StreamChannel) positions {
+	p := make(positions, len(channels))
+	for _, channel := range channels {
+		if channel.Since != nil {
+			p[channel.Name] = *channel.Since
+		}
+	}
+	return p
+}

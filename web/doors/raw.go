@@ -26,7 +26,7 @@ func (d *Doors) Raw(c *fiber.Ctx) error {
 	if err := d.checkSocketOrigin(c); err != nil {
 		return err
 	}
-	stream, err := d.openStream(c)
+	stream, _, err := d.openStream(c)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func (d *Doors) SSE(c *fiber.Ctx) error {
 	if err := d.checkStreamOrigin(c); err != nil {
 		return err
 	}
-	stream, err := d.openStream(c)
+	stream, at, err := d.openStream(c)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (d *Doors) SSE(c *fiber.Ctx) error {
 		if !place.claim(stream.Disconnect, func() { _ = conn.Close() }) {
 			stream.Disconnect(shutdownCode, shutdownReason)
 		}
-		d.writeSSE(&eventWriter{to: w, conn: conn, timeout: d.config.WriteTimeout, at: positions{}}, stream)
+		d.writeSSE(&eventWriter{to: w, conn: conn, timeout: d.config.WriteTimeout, at: at}, stream)
 	})
 	return nil
 }

@@ -46,13 +46,18 @@ func (d *Doors) upgrade(c *fiber.Ctx, takeover func(*websocket.Conn)) error {
 	if !c.App().Server().KeepHijackedConns {
 		return errNotPrepared
 	}
-	request := c.Request()
-	request.Header.Del(fiber.HeaderAuthorization)
-	request.Header.DelAllCookies()
-	c.Context().QueryArgs().Del("token")
+	dropSecrets(c)
 	handler := contrib.New(func(wrapper *contrib.Conn) { takeover(wrapper.Conn) }, d.upgrader)
 	if err := handler(c); err != nil {
 		return ErrNoUpgrade
 	}
 	return nil
+}
+
+// dropSecrets takes the credentials out of a request that was recognised by them.
+func dropSecrets(c *fiber.Ctx) {
+	request := c.Request()
+	request.Header.Del(fiber.HeaderAuthorization)
+	request.Header.DelAllCookies()
+	c.Context().QueryArgs().Del("token")
 }

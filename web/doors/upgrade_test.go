@@ -1,0 +1,59 @@
+package doors
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/fasthttp/websocket"
+	contrib "github.com/gofiber/contrib/websocket"
+	"github.com/gofiber/fiber/v2"
+	"github.com/stretchr/testify/require"
+)
+
+// The wrapper copies the request's headers, cookies and query, and goes back to a pool with them.
+func TestUpgradeLeavesNoSecretsInTheWrapper(t *testing.T) {
+	t.Parallel()
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	seen := make(chan []string, 1)
+	app.Get("/", func(c *fiber.Ctx) error {
+		dropSecrets(c)
+		return contrib.New(func(wrapper *contrib.Conn) {
+			seen <- []string{
+				wrapper.Headers("Authorization"), wrapper.Headers("Cookie"), wrapper.Cookies("session"), wrapper.Query("token"),
+				wrapper.Query("channels"),
+			}
+		}, upgradeConfig(slog.New(slog.NewTextHandler(io.Discard, nil))))(c)
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go func() { _ = app.Listener(listener) }()
+	defer func() { require.NoError(t, app.Shutdown()) }()
+
+	conn, response, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+listener.Addr().String()+"/?token=secret&channels=a",
+		http.Header{"Authorization": {"Bearer secret"}, "Cookie": {"session=secret"}})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusSwitchingProtocols, response.StatusCode)
+	defer func() { _ = conn.Close() }()
+	require.Equal(t, []string{"", "", "", "", "a"}, <-seen)
+}
+
+// Without Prepare the server would close connections under their goroutines.
+func TestUpgradeWantsAPreparedApp(t *testing.T) {
+	t.Parallel()
+	app := fiber.New()
+	var got error
+	app.Get("/", func(c *fiber.Ctx) error {
+		got = new(Doors).upgrade(c, nil)
+		return nil
+	})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	require.NoError(t, err)
+	request.Host = "localhost"
+	response, err := app.Test(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.ErrorIs(t, got, errNotPrepared)
+}

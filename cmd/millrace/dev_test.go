@@ -2,9 +2,17 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-dev/millrace/internal/testdb"
 )
 
 func TestWelcome(t *testing.T) {
@@ -25,4 +33,49 @@ func TestWelcome(t *testing.T) {
 	require.Contains(t, text, "page       http://127.0.0.1:8080/#login=once")
 	require.Contains(t, text, `export MILLRACE_URL=http://127.0.0.1:8080 MILLRACE_KEY='it'\''s a $key'`)
 	require.Contains(t, text, `curl -sS 'http://127.0.0.1:8080/v1/functions/hello/jobs?wait=10s' -H 'Authorization: Bearer it'\''s a $key' -d '{"name": "Ada"}'`)
+}
+
+// TestDev goes through an hour of development: a folder that is not there, a first call, a change, a mistake, Ctrl-C.
+func TestDev(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "functions")
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var stdout, stderr syncedText
+	done := make(chan int, 1)
+	args := []string{
+		"dev", "--addr", "127.0.0.1:0", "--data-dir", t.TempDir(), "--functions", dir, "--database-url", testdb.New(t).URL,
+	}
+	go func() {
+		done <- run(ctx, args, strings.NewReader(""), &stdout, &stderr)
+	}()
+	shows := func(where *syncedText, pattern string) []string {
+		t.Helper()
+		var found []string
+		require.Eventually(t, func() bool {
+			found = regexp.MustCompile(pattern).FindStringSubmatch(where.String())
+			return found != nil
+		}, 30*time.Second, 20*time.Millisecond, "%s in\n%s\n%s", pattern, &stdout, &stderr)
+		return found
+	}
+	ready := shows(&stdout, `export MILLRACE_URL=(\S+) MILLRACE_KEY=(\S+)\n`)
+	call := func(args ...string) result {
+		return execute(t, "", append(args, "--url", ready[1], "--key", ready[2])...)
+	}
+	require.JSONEq(t, `{"greeting":"Hello, Ada!"}`, call("run", "hello", `{"name":"Ada"}`, "--wait").stdout)
+
+	write := func(text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "hello.ts"), []byte(text), 0o600))
+	}
+	write("export default async () => 'changed'\n")
+	shows(&stderr, `deployed hello  [0-9a-f]{12} → [0-9a-f]{12}`)
+	require.Equal(t, "\"changed\"\n", call("run", "hello", "--wait").stdout)
+
+	write("export default async () => {\n  let = ;\n}\n")
+	shows(&stderr, `(?m)^hello\.ts:2:\d+: `)
+	require.Equal(t, "\"changed\"\n", call("run", "hello", "--wait").stdout, "the last version that was good stays")
+
+	interrupt()
+	require.Zero(t, <-done, &stderr)
+	require.Contains(t, stderr.String(), "Stopping")
 }

@@ -111,6 +111,7 @@ func (s *Server) putFunction(c *fiber.Ctx) error {
 	return writeJSON(c, http.StatusOK, result)
 }
 
+// rollback answers with the function as it then is.
 func (s *Server) rollback(c *fiber.Ctx) error {
 	name, err := pathParam(c, "name")
 	if err != nil {
@@ -125,9 +126,8 @@ func (s *Server) rollback(c *fiber.Ctx) error {
 	if said.Version == "" {
 		return fieldProblem(CodeValidationFailed, FieldError{Field: "version", Message: "is missing"})
 	}
-	result, err := s.cfg.Functions.Rollback(c.UserContext(), name, said.Version)
-	if err != nil {
+	if _, err := s.cfg.Functions.Rollback(c.UserContext(), name, said.Version); err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
-	return writeJSON(c, http.StatusOK, result)
+	return s.getFunction(c)
 }

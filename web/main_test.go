@@ -45,7 +45,7 @@ const (
 
 // env is a whole instance without the process: real database, real services, real sockets.
 type env struct {
-	t      *testing.T
+	t      testing.TB
 	db     *testdb.DB
 	store  *auth.Store
 	jobs   *jobs.Service
@@ -56,7 +56,7 @@ type env struct {
 }
 
 // start makes an instance; change may adjust the configuration and add routes' surroundings.
-func start(t *testing.T, change ...func(*Config)) *env {
+func start(t testing.TB, change ...func(*Config)) *env {
 	t.Helper()
 	config := Config{
 		Addr: "127.0.0.1:0", Version: "test",
@@ -137,7 +137,7 @@ func (e *env) sibling(routes ...Route) *env {
 }
 
 // registerFunctions are the functions that these tests call.
-func registerFunctions(t *testing.T, fns *functions.Service) {
+func registerFunctions(t testing.TB, fns *functions.Service) {
 	t.Helper()
 	for name, f := range map[string]functions.NativeFunc{
 		"echo":          func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil },

@@ -54,6 +54,13 @@
 // transaction of the owner locks the shard's row and compares the term. (3)
 // Taking an outbox row deletes it, and (channel, pos) is the primary key.
 //
+// # Retention
+//
+// The owner's instance deletes in bounded batches what no history shows any
+// more, never by dropping partitions: a partition key would have to join the
+// primary key, and with it the third fence would fall. Nothing younger than 15 s
+// is deleted, so that a lost acknowledgement can be looked up.
+//
 // # Two namespaces of advisory locks
 //
 // The pairs (1835627377, shard) for the election and (1835625580, shard) for

@@ -3,6 +3,8 @@ package sequencer
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,15 +61,17 @@ func TestOldTermChangesNothing(t *testing.T) {
 
 	_, _, err = takeover(t.Context(), session(t, n))
 	require.NoError(t, err)
-	sql(t, db, "select millrace.publish('c', '2'::jsonb)")
 	before := state(t, db)
-
 	items[0].Key = "k2"
 	b, err = old.build(t.Context(), items)
 	require.NoError(t, err)
 	written, err = old.writeAlone(t.Context(), b)
 	require.NoError(t, err)
 	require.False(t, written)
+	require.Equal(t, before, state(t, db))
+
+	sql(t, db, "select millrace.publish('c', '2'::jsonb)")
+	before = state(t, db)
 	_, err = old.beginTake(t.Context())
 	require.ErrorIs(t, err, errFenced)
 	n.disconnect(conn)
@@ -151,6 +155,36 @@ func TestStartChecksTheDatabase(t *testing.T) {
 	require.NoError(t, n.Stop(context.Background()))
 	_, err := n.Publish(t.Context(), Message{Channel: "c"})
 	require.ErrorIs(t, err, ErrNotRunning)
+}
+
+// A database on which no term can begin is asked again and again, and not in a
+// tight loop.
+func TestTakeoverThatFailsBacksOff(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	sql(t, db, "delete from millrace.shard")
+	var lost atomic.Int32
+	n := startNode(t, db, func(c *Config) { c.Logger = slog.New(counting{slog.DiscardHandler, &lost}) })
+	require.Eventually(t, func() bool { return lost.Load() >= 3 }, soon, time.Millisecond)
+	began, before := time.Now(), lost.Load()
+	require.Eventually(t, func() bool { return lost.Load() > before+1 }, soon, time.Millisecond)
+	require.Greater(t, time.Since(began), 60*time.Millisecond)
+	sql(t, db, "insert into millrace.shard (shard) values (0)")
+	_, err := n.Publish(t.Context(), Message{Channel: "c"})
+	require.NoError(t, err)
+}
+
+type counting struct {
+	slog.Handler
+
+	lines *atomic.Int32
+}
+
+func (c counting) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c counting) Handle(context.Context, slog.Record) error {
+	c.lines.Add(1)
+	return nil
 }
 
 // A batch that Postgres refuses is an error for its publishers, who know that it

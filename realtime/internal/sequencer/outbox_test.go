@@ -38,6 +38,7 @@ func TestFloorWaitsForOpenTransactions(t *testing.T) {
 
 	late, err := db.Pool.Begin(t.Context())
 	require.NoError(t, err)
+	defer func() { _ = late.Rollback(context.Background()) }()
 	_, err = late.Exec(t.Context(), "select millrace.publish('c', '\"late\"'::jsonb)")
 	require.NoError(t, err)
 	for range 3 {
@@ -82,6 +83,7 @@ func TestSQLPublishers(t *testing.T) {
 	var wg sync.WaitGroup
 	long, err := db.Pool.Begin(t.Context())
 	require.NoError(t, err)
+	defer func() { _ = long.Rollback(context.Background()) }()
 	_, err = long.Exec(t.Context(), "select millrace.publish('long', '1'::jsonb)")
 	require.NoError(t, err)
 	for w := range 6 {

@@ -50,20 +50,14 @@ func New(cfg Config) (*Sequencer, error) {
 	}, nil
 }
 
-// Start opens the session, checks what the protocol needs of the database, and
-// stands for election.
+// Start opens the session, in which it checks what the protocol needs of the
+// database, and stands for election.
 func (s *Sequencer) Start(ctx context.Context) error {
 	if _, err := s.Begin(ctx); err != nil {
 		return fmt.Errorf("start the sequencer: %w", err)
 	}
 	conn, err := s.connect(ctx)
-	if err == nil {
-		err = check(ctx, conn)
-	}
 	if err != nil {
-		if conn != nil {
-			s.disconnect(conn)
-		}
 		return errors.Join(fmt.Errorf("start the sequencer: %w", err), s.Stop(context.WithoutCancel(ctx)))
 	}
 	if !s.Go(func(ctx context.Context) { s.run(ctx, conn) }) {

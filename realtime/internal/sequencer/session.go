@@ -23,11 +23,9 @@ func (s *Sequencer) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it says what was being done
 	}
-	ctx, cancel := context.WithTimeout(ctx, roundTrip)
-	defer cancel()
-	if _, err := conn.Exec(ctx, sqlSession); err != nil {
+	if err := prepare(ctx, conn); err != nil {
 		s.disconnect(conn)
-		return nil, fmt.Errorf("set up the sequencer's session: %w", err)
+		return nil, err
 	}
 	s.session.Store(conn.PgConn().PID())
 	return conn, nil
@@ -40,10 +38,15 @@ func (s *Sequencer) disconnect(conn *pgx.Conn) {
 	_ = conn.Close(ctx) // there is nothing left to do about it
 }
 
-// check refuses a database on which the promises would not hold.
-func check(ctx context.Context, conn *pgx.Conn) error {
+// prepare sets a session up and refuses a database on which the promises would
+// not hold. It is asked on each connect: after a failover the address may lead
+// to a replica.
+func prepare(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, roundTrip)
 	defer cancel()
+	if _, err := conn.Exec(ctx, sqlSession); err != nil {
+		return fmt.Errorf("set up the sequencer's session: %w", err)
+	}
 	var encoding string
 	var cache, increment int64
 	var replica bool
@@ -64,22 +67,28 @@ func check(ctx context.Context, conn *pgx.Conn) error {
 // run serves one session after the other until ctx ends.
 func (s *Sequencer) run(ctx context.Context, conn *pgx.Conn) {
 	defer s.windUp()
+	wait := postgres.NewBackoff(backoffMin, backoffMax)
 	for conn != nil {
+		began := time.Now()
 		err := s.serve(ctx, conn)
-		s.owner.Store(false)
+		worked := s.owner.Swap(false) || time.Since(began) > tendEach
 		s.disconnect(conn)
 		if ctx.Err() != nil {
 			return
 		}
 		s.log.Warn("sequencer's session lost", "err", err)
-		conn = s.reconnect(ctx)
+		if worked { // publishes wait: again at once
+			wait = postgres.NewBackoff(backoffMin, backoffMax)
+		} else if !wait.Sleep(ctx) {
+			return
+		}
+		conn = s.reconnect(ctx, wait)
 	}
 }
 
 // reconnect tries until it succeeds, at once first; nil means that ctx has ended.
-func (s *Sequencer) reconnect(ctx context.Context) *pgx.Conn {
+func (s *Sequencer) reconnect(ctx context.Context, wait *postgres.Backoff) *pgx.Conn {
 	var last string
-	wait := postgres.NewBackoff(backoffMin, backoffMax)
 	for {
 		conn, err := s.connect(ctx)
 		if err == nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -187,7 +186,7 @@ func TestNative(t *testing.T) {
 	_, err = call(t, s, "bank.charge", "", `{"id":"panics"}`, time.Second)
 	var failure *jobs.Failure
 	require.ErrorAs(t, err, &failure)
-	require.True(t, strings.Contains(failure.Stack, "execute_test.go"), failure.Stack)
+	require.Contains(t, failure.Stack, "execute_test.go")
 
 	list, err := s.List(t.Context())
 	require.NoError(t, err)

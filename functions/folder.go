@@ -55,8 +55,7 @@ func ScanFolder(dir string) (Deployment, error) {
 
 		source, err := withImports(Source{Name: name, Runtime: runtimeJS, Entry: file}, files, packages)
 
-		var wrong *BuildError
-		if errors.As(err, &wrong) {
+		if wrong, ok := errors.AsType[*BuildError](err); ok {
 			mistakes = append(mistakes, wrong.Diagnostics...)
 			continue
 		}

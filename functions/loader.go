@@ -57,7 +57,7 @@ func (l *loader) load(ctx context.Context, key versionKey) (loaded, error) {
 			return loaded{}, r.Err
 		}
 
-		return r.Val.(loaded), nil
+		return r.Val.(loaded), nil //nolint:forcetypeassert // what read returns, a few lines up
 	case <-ctx.Done():
 		return loaded{}, ctx.Err()
 	}

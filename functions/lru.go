@@ -35,7 +35,7 @@ func (c *lru[K, V]) get(key K) (V, bool) {
 	}
 	c.order.MoveToFront(element)
 
-	return element.Value.(*entry[K, V]).value, true
+	return entryOf[K, V](element).value, true
 }
 
 // add keeps value, even if it costs more than the limit alone: then nothing else is kept.
@@ -55,7 +55,12 @@ func (c *lru[K, V]) add(key K, value V, cost int) {
 }
 
 func (c *lru[K, V]) drop(element *list.Element) {
-	e := c.order.Remove(element).(*entry[K, V])
+	e := entryOf[K, V](element)
+	c.order.Remove(element)
 	delete(c.entries, e.key)
 	c.cost -= e.cost
+}
+
+func entryOf[K comparable, V any](element *list.Element) *entry[K, V] {
+	return element.Value.(*entry[K, V]) //nolint:forcetypeassert // the list is ours and holds nothing else
 }

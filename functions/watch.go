@@ -188,8 +188,7 @@ func (w *Watcher) sync(ctx context.Context) (retry bool) {
 func (w *Watcher) deploy(ctx context.Context, changed []Source, removed []string, change *Change) {
 	result, err := w.config.Deploy(ctx, Deployment{Functions: changed, Remove: removed})
 
-	var mistakes *BuildError
-	if errors.As(err, &mistakes) {
+	if mistakes, ok := errors.AsType[*BuildError](err); ok {
 		change.Diagnostics = append(change.Diagnostics, mistakes.Diagnostics...)
 
 		good := slices.DeleteFunc(slices.Clone(changed), func(source Source) bool {

@@ -16,8 +16,8 @@ import (
 
 // Limits of a function's configuration.
 const (
-	MinTimeout = time.Millisecond
-	MaxTimeout = 24 * time.Hour
+	MinTime    = time.Millisecond // of timeouts and waits
+	MaxTime    = 24 * time.Hour
 	MaxRetries = 99      // with the first one that makes 100 attempts
 	MinMemory  = 4 << 20 // bytes; less does not even hold the language's own objects and a small program
 )
@@ -34,9 +34,10 @@ type Config struct {
 
 // Backoff is the wait between attempts, see jobs.Backoff.
 type Backoff struct {
-	First  Milliseconds `json:"first_ms,omitempty"`
-	Max    Milliseconds `json:"max_ms,omitempty"`
-	Factor float64      `json:"factor,omitempty"`
+	First  Milliseconds   `json:"first_ms,omitempty"`
+	Max    Milliseconds   `json:"max_ms,omitempty"`
+	Factor float64        `json:"factor,omitempty"`
+	Delays []Milliseconds `json:"delays_ms,omitempty"` // the waits themselves, instead of the rest
 }
 
 // Milliseconds is a duration that is stored as a whole number of milliseconds.
@@ -57,8 +58,22 @@ func (c Config) Settings(version string) jobs.Settings {
 			First:  c.Backoff.First.Duration(),
 			Max:    c.Backoff.Max.Duration(),
 			Factor: c.Backoff.Factor,
+			Delays: convert(c.Backoff.Delays, Milliseconds.Duration),
 		},
 	}
+}
+
+func convert[From, To any](list []From, f func(From) To) []To {
+	if len(list) == 0 {
+		return nil
+	}
+
+	converted := make([]To, len(list))
+	for i, value := range list {
+		converted[i] = f(value)
+	}
+
+	return converted
 }
 
 // ConfigOf is the configuration that gives settings.
@@ -72,6 +87,7 @@ func ConfigOf(settings jobs.Settings) Config {
 			First:  Milliseconds(settings.Backoff.First.Milliseconds()),
 			Max:    Milliseconds(settings.Backoff.Max.Milliseconds()),
 			Factor: settings.Backoff.Factor,
+			Delays: convert(settings.Backoff.Delays, func(d time.Duration) Milliseconds { return Milliseconds(d.Milliseconds()) }),
 		},
 	}
 }
@@ -83,7 +99,7 @@ func ConfigOf(settings jobs.Settings) Config {
 //	retries      attempts after the first one, 0 to 99; or, instead,
 //	maxAttempts  attempts in all, 1 to 100
 //	timeout      of one attempt, as "30s", "5m" or a number of milliseconds
-//	backoff      wait after the first failed attempt, as "1s"; or {first, max, factor}
+//	backoff      wait after the first failed attempt, as "1s"; or {first, max, factor}; or the waits, as ["1s", "1m"]
 //	memory       limit of one call, as "64MB", "128MiB" or a number of bytes, at most maxMemory
 //
 // It returns every mistake that it finds. Unknown keys are mistakes: a misspelt option must not be ignored.
@@ -100,7 +116,7 @@ func ParseConfig(raw []byte, maxMemory int64) (Config, []string) {
 
 	if _, both := fields["retries"]; both {
 		if _, both := fields["maxAttempts"]; both {
-			p.mistake("config.retries and config.maxAttempts say the same thing: keep one")
+			p.mistakef("config.retries and config.maxAttempts say the same thing: keep one")
 		}
 	}
 
@@ -112,7 +128,7 @@ type parser struct {
 	mistakes []string
 }
 
-func (p *parser) mistake(format string, args ...any) {
+func (p *parser) mistakef(format string, args ...any) {
 	p.mistakes = append(p.mistakes, fmt.Sprintf(format, args...))
 }
 
@@ -127,13 +143,13 @@ func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
 	case "maxAttempts":
 		p.config.MaxAttempts = p.integer("config.maxAttempts", raw, 1, 1+MaxRetries)
 	case "timeout":
-		p.config.Timeout = p.duration("config.timeout", raw, MinTimeout, MaxTimeout)
+		p.config.Timeout = p.duration("config.timeout", raw)
 	case "backoff":
 		p.backoff(raw)
 	case "memory":
 		p.memory(raw, maxMemory)
 	default:
-		p.mistake("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory", key)
+		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory", key)
 	}
 }
 
@@ -145,7 +161,7 @@ const maxQueueName = 64
 func (p *parser) queue(raw json.RawMessage) {
 	if err := json.Unmarshal(raw, &p.config.Queue); err != nil ||
 		len(p.config.Queue) > maxQueueName || !queueName.MatchString(p.config.Queue) {
-		p.mistake("config.queue must be lower-case letters and digits, joined by '_' or '-', at most %d, not %s", maxQueueName, raw)
+		p.mistakef("config.queue must be lower-case letters and digits, joined by '_' or '-', at most %d, not %s", maxQueueName, raw)
 	}
 }
 
@@ -153,17 +169,17 @@ func (p *parser) integer(what string, raw json.RawMessage, least, most int) int 
 	var n *float64
 	if err := json.Unmarshal(raw, &n); err != nil || n == nil || *n != math.Trunc(*n) ||
 		*n < float64(least) || *n > float64(most) {
-		p.mistake("%s must be a whole number from %d to %d, not %s", what, least, most, raw)
+		p.mistakef("%s must be a whole number from %d to %d, not %s", what, least, most, raw)
 		return 0
 	}
 
 	return int(*n)
 }
 
-func (p *parser) duration(what string, raw json.RawMessage, least, most time.Duration) Milliseconds {
+func (p *parser) duration(what string, raw json.RawMessage) Milliseconds {
 	d, err := ParseDuration(raw)
-	if err != nil || d < least || d > most {
-		p.mistake(`%s must be a time from %s to %s, as "30s" or a number of milliseconds, not %s`, what, least, most, raw)
+	if err != nil || d < MinTime || d > MaxTime {
+		p.mistakef(`%s must be a time from %s to %s, as "30s" or a number of milliseconds, not %s`, what, MinTime, MaxTime, raw)
 		return 0
 	}
 
@@ -171,9 +187,18 @@ func (p *parser) duration(what string, raw json.RawMessage, least, most time.Dur
 }
 
 func (p *parser) backoff(raw json.RawMessage) {
+	var delays []json.RawMessage
+	if err := json.Unmarshal(raw, &delays); err == nil && len(delays) > 0 && len(delays) <= MaxRetries {
+		for _, delay := range delays {
+			p.config.Backoff.Delays = append(p.config.Backoff.Delays, p.duration("each wait in config.backoff", delay))
+		}
+
+		return
+	}
+
 	fields := map[string]json.RawMessage{}
 	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
-		p.config.Backoff.First = p.duration("config.backoff", raw, MinTimeout, MaxTimeout)
+		p.config.Backoff.First = p.duration("config.backoff", raw)
 		return
 	}
 
@@ -181,16 +206,16 @@ func (p *parser) backoff(raw json.RawMessage) {
 		value := fields[key]
 		switch key {
 		case "first":
-			p.config.Backoff.First = p.duration("config.backoff.first", value, MinTimeout, MaxTimeout)
+			p.config.Backoff.First = p.duration("config.backoff.first", value)
 		case "max":
-			p.config.Backoff.Max = p.duration("config.backoff.max", value, MinTimeout, MaxTimeout)
+			p.config.Backoff.Max = p.duration("config.backoff.max", value)
 		case "factor":
 			if err := json.Unmarshal(value, &p.config.Backoff.Factor); err != nil ||
 				p.config.Backoff.Factor < 1 || p.config.Backoff.Factor > 100 {
-				p.mistake("config.backoff.factor must be a number from 1 to 100, not %s", value)
+				p.mistakef("config.backoff.factor must be a number from 1 to 100, not %s", value)
 			}
 		default:
-			p.mistake("config.backoff.%s is no option; there are first, max, factor", key)
+			p.mistakef("config.backoff.%s is no option; there are first, max, factor", key)
 		}
 	}
 }
@@ -198,7 +223,7 @@ func (p *parser) backoff(raw json.RawMessage) {
 func (p *parser) memory(raw json.RawMessage, most int64) {
 	n, err := parseBytes(raw)
 	if err != nil || n < MinMemory || n > most {
-		p.mistake(`config.memory must be from %d to %d bytes, as "64MB" or a number, not %s`, int64(MinMemory), most, raw)
+		p.mistakef(`config.memory must be from %d to %d bytes, as "64MB" or a number, not %s`, int64(MinMemory), most, raw)
 		return
 	}
 

@@ -11,7 +11,7 @@ import (
 )
 
 // buildTime is what the top level of a function's file may take at deploy.
-const buildTime = 2 * time.Second
+const buildTime = 5 * time.Second
 
 // Build bundles source, runs its top level once in a VM with limits to see what it exports, and checks its
 // configuration. Mistakes are a *runtimes.BuildError.

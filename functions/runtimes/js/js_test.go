@@ -31,18 +31,18 @@ type recorder struct {
 	delay     time.Duration
 }
 
-func (r *recorder) note(list *[]string, format string, args ...any) {
+func (r *recorder) notef(list *[]string, format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	*list = append(*list, fmt.Sprintf(format, args...))
 }
 
 func (r *recorder) Progress(percent float64, message string) {
-	r.note(&r.progress, "%v %s", percent, message)
+	r.notef(&r.progress, "%v %s", percent, message)
 }
 
 func (r *recorder) Log(level, message string, fields json.RawMessage) {
-	r.note(&r.lines, "%s %s%s", level, message, fields)
+	r.notef(&r.lines, "%s %s%s", level, message, fields)
 }
 
 func (r *recorder) Publish(ctx context.Context, channel string, data json.RawMessage) error {
@@ -63,7 +63,7 @@ func (r *recorder) Publish(ctx context.Context, channel string, data json.RawMes
 	if channel == "forbidden" {
 		return errors.New("not this channel")
 	}
-	r.note(&r.published, "%s %s", channel, data)
+	r.notef(&r.published, "%s %s", channel, data)
 
 	return nil
 }

@@ -37,18 +37,19 @@ func (quickJS) newVM(memory int64, host hostFunc) (vm, error) {
 		return nil, fmt.Errorf("make a VM: %w", err)
 	}
 
-	machine.SetMemoryLimit(uintptr(memory))
+	v := &quickVM{machine: machine, functions: map[string]quickjs.Value{}}
+	v.setMemory(memory)
 	if err := machine.RegisterHostFunc(hostName, quickjs.HostFunc(host)); err != nil {
 		_ = machine.Close() // always nil
 		return nil, fmt.Errorf("register the host function: %w", err)
 	}
 
-	return &quickVM{machine: machine, functions: map[string]quickjs.Value{}}, nil
+	return v, nil
 }
 
 type quickVM struct {
 	machine   *quickjs.VM
-	adopted   quickjs.Value
+	adopted   *quickjs.Value // nil before adopt
 	functions map[string]quickjs.Value
 }
 
@@ -71,9 +72,11 @@ func (v *quickVM) adopt(name string) error {
 		return asScriptError(err)
 	}
 
-	if v.adopted, err = global.GetPropertyValue(atom); err != nil {
+	adopted, err := global.GetPropertyValue(atom)
+	if err != nil {
 		return asScriptError(err)
 	}
+	v.adopted = &adopted
 
 	if err := global.SetProperty(atom, quickjs.Undefined{}); err != nil {
 		return asScriptError(err)
@@ -115,14 +118,18 @@ func (v *quickVM) drain() error {
 
 func (v *quickVM) interrupt() { v.machine.Interrupt() }
 
-func (v *quickVM) setMemory(bytes int64) { v.machine.SetMemoryLimit(uintptr(bytes)) }
+func (v *quickVM) setMemory(bytes int64) {
+	v.machine.SetMemoryLimit(uintptr(bytes)) //nolint:gosec // never negative, and checked against the budget
+}
 
 func (v *quickVM) close() {
 	for _, function := range v.functions {
 		function.Free()
 	}
 
-	v.adopted.Free()
+	if v.adopted != nil {
+		v.adopted.Free()
+	}
 	_ = v.machine.Close() // always nil
 }
 

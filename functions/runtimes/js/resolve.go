@@ -142,7 +142,7 @@ func candidates(target string) []string {
 // nodeModules are the names under which Node.js offers its own modules without the prefix node:.
 var nodeModules = func() map[string]bool {
 	names := map[string]bool{}
-	for _, name := range strings.Fields(`assert assert/strict async_hooks buffer child_process cluster console constants
+	for name := range strings.FieldsSeq(`assert assert/strict async_hooks buffer child_process cluster console constants
 		crypto dgram diagnostics_channel dns dns/promises domain events fs fs/promises http http2 https inspector module
 		net os path path/posix path/win32 perf_hooks process punycode querystring readline readline/promises repl stream
 		stream/consumers stream/promises stream/web string_decoder sys timers timers/promises tls tty url util util/types

@@ -92,7 +92,7 @@ func New(config Config) (*Runner, error) {
 	}
 
 	if config.Budget < config.MaxMemory {
-		mistakes = append(mistakes, errors.New("Budget must not be less than MaxMemory"))
+		mistakes = append(mistakes, errors.New("at least MaxMemory is needed for Budget"))
 	}
 
 	if err := errors.Join(mistakes...); err != nil {

@@ -37,7 +37,7 @@ func parseSourceMap(raw []byte) (*sourceMap, error) {
 	}
 
 	var state segment
-	for _, line := range strings.Split(file.Mappings, ";") {
+	for line := range strings.SplitSeq(file.Mappings, ";") {
 		state.column = 0
 		segments, err := m.parseLine(line, &state)
 		if err != nil {
@@ -56,7 +56,7 @@ func (m *sourceMap) parseLine(line string, state *segment) ([]segment, error) {
 	}
 
 	var segments []segment
-	for _, text := range strings.Split(line, ",") {
+	for text := range strings.SplitSeq(line, ",") {
 		numbers, err := decodeVLQ(text)
 		if err != nil || len(numbers) == 0 {
 			return nil, errMappings
@@ -145,7 +145,7 @@ var enginePosition = regexp.MustCompile(`<eval>:(\d+):(\d+)`)
 // and drops the lines of a stack that lie in the prelude or in what the bundler added.
 func (m *sourceMap) rewrite(text string) string {
 	var kept []string
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		if rewritten, ok := m.rewriteLine(line); ok {
 			kept = append(kept, rewritten)
 		}

@@ -1,0 +1,84 @@
+package runtimes_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-dev/millrace/functions/runtimes"
+	"github.com/millrace-dev/millrace/jobs"
+)
+
+func TestParseConfigValues(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]runtimes.Config{
+		`{}`:                                  {},
+		`{"retries":0}`:                       {MaxAttempts: 1},
+		`{"maxAttempts":100}`:                 {MaxAttempts: 100},
+		`{"timeout":1500}`:                    {Timeout: 1500},
+		`{"timeout":"1h30m"}`:                 {Timeout: 5_400_000},
+		`{"timeout":"1d"}`:                    {Timeout: 86_400_000},
+		`{"backoff":"10s"}`:                   {Backoff: runtimes.Backoff{First: 10_000}},
+		`{"backoff":["1s",5000]}`:             {Backoff: runtimes.Backoff{Delays: []runtimes.Milliseconds{1000, 5000}}},
+		`{"memory":"64MB"}`:                   {Memory: 64_000_000},
+		`{"memory":"0.5GiB"}`:                 {Memory: 512 << 20},
+		`{"memory":8388608}`:                  {Memory: 8 << 20},
+		`{"queue":"mail-out_2","priority":4}`: {Queue: "mail-out_2", Priority: 4},
+	} {
+		got, mistakes := runtimes.ParseConfig([]byte(raw), 1<<30)
+		require.Empty(t, mistakes, raw)
+		require.Equal(t, want, got, raw)
+	}
+}
+
+func TestParseConfigMistakes(t *testing.T) {
+	t.Parallel()
+	for _, raw := range []string{
+		`null`, `[]`, `5`, `{"queue":""}`, `{"queue":"A"}`, `{"queue":null}`, `{"priority":0}`, `{"priority":"1"}`, `{"retries":100}`,
+		`{"retries":null}`, `{"maxAttempts":0}`, `{"timeout":0}`, `{"timeout":"2d"}`, `{"timeout":null}`, `{"timeout":1e300}`,
+		`{"backoff":[]}`, `{"backoff":["x"]}`, `{"backoff":{"factor":0.5}}`, `{"backoff":{"first":"x"}}`, `{"memory":"1 PB"}`,
+		`{"memory":1}`, `{"memory":"2GiB"}`, `{"memory":null}`, `{"Queue":"x"}`,
+	} {
+		_, mistakes := runtimes.ParseConfig([]byte(raw), 1<<30)
+		require.Len(t, mistakes, 1, raw)
+	}
+}
+
+func TestConfigAndSettingsAgree(t *testing.T) {
+	t.Parallel()
+	settings := jobs.Settings{
+		Version: "v", Queue: "q", Priority: 3, MaxAttempts: 7, Timeout: time.Second,
+		Backoff: jobs.Backoff{First: time.Second, Max: time.Minute, Factor: 3, Delays: []time.Duration{time.Second}},
+	}
+	config := runtimes.ConfigOf(settings)
+	require.Equal(t, settings, config.Settings("v"))
+
+	raw, err := json.Marshal(config)
+	require.NoError(t, err)
+	var back runtimes.Config
+	require.NoError(t, json.Unmarshal(raw, &back))
+	require.Equal(t, config, back)
+}
+
+func TestParseOptions(t *testing.T) {
+	t.Parallel()
+	options, err := runtimes.ParseOptions([]byte(`{"queue":"q","priority":1,"maxAttempts":2,"timeout":"5s","delay":250,"tags":["abc"],"idempotencyKey":"k"}`))
+	require.NoError(t, err)
+	require.Equal(t, jobs.Options{
+		Queue: "q", Priority: 1, MaxAttempts: 2, Timeout: 5 * time.Second, Delay: 250 * time.Millisecond, Tags: []string{"abc"}, IdempotencyKey: "k",
+	}, options)
+
+	options, err = runtimes.ParseOptions([]byte(`null`))
+	require.NoError(t, err)
+	require.Equal(t, jobs.Options{}, options)
+
+	_, err = runtimes.ParseOptions([]byte(`{"queu":"q","delay":"x","runAt":5}`))
+	require.ErrorContains(t, err, `no option "queu"`)
+	require.ErrorContains(t, err, "delay")
+	require.ErrorContains(t, err, "runAt")
+
+	_, err = runtimes.ParseOptions([]byte(`5`))
+	require.Error(t, err)
+}

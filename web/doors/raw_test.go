@@ -120,3 +120,24 @@ func TestDeafPeerIsDropped(t *testing.T) {
 		})
 	}
 }
+
+// Names outlive the request that they came with; its buffers are used for the next one.
+func TestNamesAreCopied(t *testing.T) {
+	t.Parallel()
+	s := open(t, setup{})
+	first := s.client("/v1/ws/raw?channels=first-channel", ann)
+	require.Equal(t, "first-channel", first.next()["channel"])
+	stream := s.events(on("other-channel"), ann)
+	stream.next()
+	for range 30 {
+		c := s.client("/v1/ws/raw?channels=later-channel", ann)
+		c.next()
+		require.NoError(t, c.conn.Close())
+	}
+	s.publish("first-channel", `1`)
+	require.Equal(t, "first-channel", first.next()["channel"])
+	s.publish("other-channel", `1`)
+	require.Equal(t, "other-channel", stream.next().json(t)["channel"])
+	s.hub.DisconnectWhere(func(c realtime.Credentials) bool { return c.User == "ann" })
+	require.Equal(t, 3503, first.closed())
+}

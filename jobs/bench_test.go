@@ -37,6 +37,20 @@ func BenchmarkSubmit(b *testing.B) {
 	}
 }
 
+// BenchmarkSubmitAndWait is the time from a submission to its result, with one caller, over an idle database.
+func BenchmarkSubmitAndWait(b *testing.B) {
+	functions := newFunctions()
+	functions.deploy("f", returns(`1`))
+	s := startHearing(b, testdb.New(b), functions, nil)
+
+	for b.Loop() {
+		job, err := s.Submit(b.Context(), Submission{Function: "f"})
+		require.NoError(b, err)
+		_, err = s.Wait(b.Context(), job.ID)
+		require.NoError(b, err)
+	}
+}
+
 // benchArgs is the same input as a River job.
 type benchArgs struct {
 	Order int    `json:"order"`
@@ -51,7 +65,7 @@ func insertWithRiver(b *testing.B, client *river.Client[pgx.Tx]) error {
 
 	_, err := client.Insert(b.Context(), benchArgs{Order: 17, Note: "x"}, nil)
 
-	return err //nolint:wrapcheck // a benchmark
+	return err
 }
 
 // concurrently runs f b.N times in so many goroutines.

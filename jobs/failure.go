@@ -20,7 +20,7 @@ const (
 )
 
 // Failure is why an attempt failed. It is an error, so that executors return it.
-type Failure struct {
+type Failure struct { //nolint:errname // users know it as a job's failure
 	Code      string `json:"code"`
 	Message   string `json:"message"`
 	Stack     string `json:"stack,omitempty"`
@@ -37,8 +37,7 @@ func FailureOf(err error) *Failure {
 		return nil
 	}
 
-	var failure *Failure
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*Failure](err); ok {
 		return failure
 	}
 

@@ -15,7 +15,7 @@ import (
 )
 
 // startHearing is startNode with a listener that runs, and with ears that keep what is delivered.
-func startHearing(t *testing.T, db *testdb.DB, functions *functionsOf, to *ears, change ...func(*Config)) *Service {
+func startHearing(t testing.TB, db *testdb.DB, functions *functionsOf, to *ears, change ...func(*Config)) *Service {
 	t.Helper()
 
 	listener := postgres.NewListener(postgres.ListenerConfig{URL: db.URL})

@@ -124,9 +124,9 @@ func parseHint(line string) (hint, bool) {
 
 	switch h.kind {
 	case hintState:
-		return h, h.parseState(rest)
+		return h, parseState(&h, rest)
 	case hintProgress:
-		return h, h.parseProgress(rest)
+		return h, parseProgress(&h, rest)
 	case hintLog, hintCancel:
 		return h, rest == ""
 	}
@@ -134,7 +134,7 @@ func parseHint(line string) (hint, bool) {
 	return hint{}, false
 }
 
-func (h *hint) parseState(rest string) bool {
+func parseState(h *hint, rest string) bool {
 	state, rest, _ := strings.Cut(rest, " ")
 	attempt, function, found := strings.Cut(rest, " ")
 
@@ -147,7 +147,7 @@ func (h *hint) parseState(rest string) bool {
 	return err == nil && found && h.state.Valid()
 }
 
-func (h *hint) parseProgress(rest string) bool {
+func parseProgress(h *hint, rest string) bool {
 	attempt, rest, _ := strings.Cut(rest, " ")
 	percent, quoted, _ := strings.Cut(rest, " ")
 

@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -82,7 +81,7 @@ func FuzzParseHints(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload string) {
 		parseHints(payload, func(h hint) {
 			again, ok := parseHint(string(h.append(nil)))
-			require.True(t, ok, fmt.Sprintf("%+v", h))
+			require.True(t, ok, "%+v", h)
 
 			if h.percent == h.percent { // NaN differs from itself
 				require.Equal(t, h, again)

@@ -39,7 +39,7 @@ type firstUse struct {
 // answer the others with the job of the key's first request. Two requests with one key that meet in flight
 // wait for each other in the reservation, so there is no answer "in flight".
 func (ins *inserter) insertKeyed(ctx context.Context, rows []*row) error {
-	return pgx.BeginFunc(ctx, ins.pool, func(tx pgx.Tx) error { //nolint:wrapcheck // insertAll does
+	return pgx.BeginFunc(ctx, ins.pool, func(tx pgx.Tx) error {
 		first, repeated := splitKeys(rows)
 
 		reserved, err := reserveKeys(ctx, tx, first)

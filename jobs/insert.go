@@ -45,17 +45,16 @@ func (ins *inserter) insert(ctx context.Context, rows []*row) {
 		return
 	}
 
-	half := len(rows) / 2 //nolint:mnd
+	half := len(rows) / 2
 	ins.insert(ctx, rows[:half])
 	ins.insert(ctx, rows[half:])
 }
 
 // refusesData reports whether Postgres refused a value: trying again is useless, and another row is not to blame.
 func refusesData(err error) bool {
-	var pgErr *pgconn.PgError
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 
-	return errors.As(err, &pgErr) &&
-		(strings.HasPrefix(pgErr.Code, "22") || strings.HasPrefix(pgErr.Code, "23") || pgErr.Code == "54000")
+	return ok && (strings.HasPrefix(pgErr.Code, "22") || strings.HasPrefix(pgErr.Code, "23") || pgErr.Code == "54000")
 }
 
 // insertAll is all or nothing. A connection that was dead before anything was sent is tried once more.
@@ -98,7 +97,7 @@ func insertRows(ctx context.Context, db execer, rows []*row) error {
 
 	answer, err := db.Query(ctx, insertSQL, insertArguments(rows)...)
 	if err != nil {
-		return err //nolint:wrapcheck // insertAll says what was being done
+		return err
 	}
 
 	var (
@@ -115,7 +114,7 @@ func insertRows(ctx context.Context, db execer, rows []*row) error {
 		return nil
 	})
 
-	return err //nolint:wrapcheck // insertAll says what was being done
+	return err
 }
 
 // insertArguments turns rows into the statement's columns.

@@ -170,7 +170,7 @@ func listStatement(query *ListQuery, before, floor int64, limit int) (sql string
 
 // encodeCursor makes the opaque form of "jobs before this id".
 func encodeCursor(id int64) string {
-	return base64.RawURLEncoding.EncodeToString(strconv.AppendInt([]byte("j"), id, 10)) //nolint:mnd // decimal
+	return base64.RawURLEncoding.EncodeToString(strconv.AppendInt([]byte("j"), id, 10))
 }
 
 func decodeCursor(cursor string) (before int64, ok bool) {

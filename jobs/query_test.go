@@ -283,6 +283,9 @@ func setState(t *testing.T, db *testdb.DB, id int64, stored string) {
 func TestCancelAndRetryByState(t *testing.T) {
 	t.Parallel()
 
+	db := testdb.New(t)
+	s := startInserter(t, db)
+
 	for stored, tc := range map[string]struct{ cancelled, retried State }{ // "" means refused
 		"available": {cancelled: StateCancelled},
 		"scheduled": {cancelled: StateCancelled, retried: StateQueued},
@@ -295,9 +298,6 @@ func TestCancelAndRetryByState(t *testing.T) {
 	} {
 		t.Run(stored, func(t *testing.T) {
 			t.Parallel()
-
-			db := testdb.New(t)
-			s := startInserter(t, db)
 
 			for verb, want := range map[string]State{"cancel": tc.cancelled, "retry": tc.retried} {
 				id := submit(t, s, "f")

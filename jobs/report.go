@@ -58,7 +58,7 @@ func (r *runReporter) Progress(percent float64, message string) {
 	}
 
 	progress := Progress{
-		Percent: min(max(percent, 0), 100), //nolint:mnd // it is a percentage
+		Percent: min(max(percent, 0), 100),
 		Message: storable(message, maxProgressMessage),
 		At:      time.Now().UTC().Truncate(time.Microsecond),
 	}

@@ -60,38 +60,11 @@ func (w *reportWriter) next(final bool) *reportFlush {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
-	now := time.Now()
 	f := &reportFlush{lines: w.lines[:min(len(w.lines), reportBatch)]}
-	tell := final || now.Sub(w.toldAt) >= progressEvery
 
-	for _, note := range w.dirty {
-		telling := !note.told && (tell || note.urgent)
-		saving := !note.saved && (final || note.urgent || now.Sub(note.savedAt) >= progressSaveEvery)
-
-		if telling {
-			f.hints = append(f.hints, hint{
-				kind: hintProgress, id: note.job, attempt: note.attempt,
-				percent: note.progress.Percent, message: note.progress.Message,
-			})
-		}
-
-		if saving {
-			f.save = append(f.save, *note)
-		}
-
-		if telling || saving {
-			f.tell = append(f.tell, *note)
-			f.behind = append(f.behind, note)
-		}
-	}
-
-	if tell && len(f.tell) > 0 {
-		w.toldAt = now
-	}
-
-	var jobs []int64
+	jobs := make([]int64, len(f.lines))
 	for i := range f.lines {
-		jobs = append(jobs, f.lines[i].job)
+		jobs[i] = f.lines[i].job
 	}
 
 	slices.Sort(jobs)
@@ -100,7 +73,41 @@ func (w *reportWriter) next(final bool) *reportFlush {
 		f.hints = append(f.hints, hint{kind: hintLog, id: job})
 	}
 
+	w.nextProgress(f, final)
+
 	return f
+}
+
+// nextProgress adds the progress that is due: to be told ten times a second, to be saved once, and both at the end of
+// an attempt. The caller holds w.mu.
+func (w *reportWriter) nextProgress(f *reportFlush, final bool) {
+	now := time.Now()
+	turn := final || now.Sub(w.toldAt) >= progressEvery
+
+	for _, note := range w.dirty {
+		tell := !note.told && (turn || note.urgent)
+		save := !note.saved && (final || note.urgent || now.Sub(note.savedAt) >= progressSaveEvery)
+
+		if tell {
+			f.hints = append(f.hints, hint{
+				kind: hintProgress, id: note.job, attempt: note.attempt,
+				percent: note.progress.Percent, message: note.progress.Message,
+			})
+		}
+
+		if save {
+			f.save = append(f.save, *note)
+		}
+
+		if tell || save {
+			f.tell = append(f.tell, *note)
+			f.behind = append(f.behind, note)
+		}
+	}
+
+	if turn && len(f.tell) > 0 {
+		w.toldAt = now
+	}
 }
 
 // written forgets what is stored, unless it changed meanwhile.
@@ -231,7 +238,7 @@ func progressArguments(notes []progressNote) ([]int64, []byte) {
 
 	slices.Sort(ids)
 
-	encoded, _ := json.Marshal(object) // numbers, times and valid strings
+	encoded, _ := json.Marshal(object) //nolint:errchkjson // the percentage is finite
 
 	return ids, encoded
 }

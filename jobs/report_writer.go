@@ -36,15 +36,15 @@ type logRow struct {
 	fields  []byte
 }
 
-func (l *logRow) size() int { return len(l.message) + len(l.fields) + 64 } //nolint:mnd // the columns around them
+func (l *logRow) size() int { return len(l.message) + len(l.fields) + 64 }
 
 // progressNote is the newest progress of an attempt. The writer's mutex guards it.
 type progressNote struct {
 	job      int64
 	attempt  int
 	progress Progress
-	told     bool   // watchers were told
-	saved    bool   // the row has it
+	told     bool // watchers were told
+	saved    bool // the row has it
 	savedAt  time.Time
 	urgent   bool // the attempt is over: save it with the next transaction
 }
@@ -80,7 +80,7 @@ func newReportWriter(pool *pgxpool.Pool, log *slog.Logger) *reportWriter {
 // Start begins to write.
 func (w *reportWriter) Start(ctx context.Context) error {
 	if _, err := w.Begin(ctx); err != nil {
-		return err //nolint:wrapcheck // the service group names the part
+		return err
 	}
 
 	w.Go(w.loop)
@@ -199,7 +199,7 @@ func (w *reportWriter) loop(ctx context.Context) {
 		err := w.flush(ctx, false)
 		if err == nil {
 			retry = reportRetryMin
-			timer.Reset(w.nextProgress())
+			timer.Reset(w.nextLook())
 
 			continue
 		}
@@ -223,8 +223,8 @@ func (w *reportWriter) pending() bool {
 	return len(w.lines) > 0
 }
 
-// nextProgress is when progress has to be looked at again.
-func (w *reportWriter) nextProgress() time.Duration {
+// nextLook is when progress has to be looked at again.
+func (w *reportWriter) nextLook() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 

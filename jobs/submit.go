@@ -49,7 +49,7 @@ func newSubmitter(ins *inserter) *submitter {
 // Start opens the lanes.
 func (s *submitter) Start(ctx context.Context) error {
 	if _, err := s.Begin(ctx); err != nil {
-		return err //nolint:wrapcheck // the service group names the part
+		return err
 	}
 
 	s.lanes.Store(submitLanes)

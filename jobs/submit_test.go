@@ -119,9 +119,6 @@ func TestSubmissionBecomesARow(t *testing.T) {
 	s := startInserter(t, db)
 	at := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
 
-	plain, err := s.Submit(t.Context(), Submission{Function: "f"})
-	require.NoError(t, err)
-
 	for name, tc := range map[string]struct {
 		function string
 		options  Options
@@ -160,7 +157,7 @@ func TestSubmissionBecomesARow(t *testing.T) {
 			row := read(t, db, job.ID)
 			require.Equal(t, want, inUTC(job))
 			require.Equal(t, want, inUTC(row))
-			require.WithinDuration(t, plain.CreatedAt, job.CreatedAt, patience)
+			require.WithinDuration(t, time.Now(), job.CreatedAt, patience)
 		})
 	}
 }

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -137,6 +136,6 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	})
 
 	var wrong *ValidationError
-	require.True(t, errors.As(err, &wrong))
+	require.ErrorAs(t, err, &wrong)
 	require.Len(t, wrong.Fields, 9)
 }

@@ -106,7 +106,7 @@ func newWatcher(pool *pgxpool.Pool, deliver func(string, []byte), log *slog.Logg
 // Start begins to read and tell.
 func (w *watcher) Start(ctx context.Context) error {
 	if _, err := w.Begin(ctx); err != nil {
-		return err //nolint:wrapcheck // the service group names the part
+		return err
 	}
 
 	w.Go(w.loop)

@@ -54,23 +54,29 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	s := startInserter(t, db)
 	id := submit(t, s, "f")
 
+	type answer struct {
+		job Job
+		err error
+	}
+
 	ctx, cancel := context.WithCancel(t.Context())
-	cancelled := make(chan struct{})
+	answers := make(chan answer, 1)
 
 	go func() {
-		defer close(cancelled)
-		waiting(t, s, id)
-		setState(t, db, id, "running") // no hint: only a last look can see it
-		cancel()
+		job, err := s.Wait(ctx, id)
+		answers <- answer{job, err}
 	}()
 
-	job, err := s.Wait(ctx, id)
-	<-cancelled
-	require.ErrorIs(t, err, context.Canceled)
-	require.Equal(t, StateRunning, job.State)
+	waiting(t, s, id)
+	setState(t, db, id, "running") // no hint: only a last look can see it
+	cancel()
+
+	last := <-answers
+	require.ErrorIs(t, last.err, context.Canceled)
+	require.Equal(t, StateRunning, last.job.State)
 	require.Empty(t, s.watcher.entries)
 
-	_, err = s.Wait(t.Context(), id+1)
+	_, err := s.Wait(t.Context(), id+1)
 	require.ErrorIs(t, err, ErrNotFound)
 }
 

@@ -8,6 +8,7 @@ SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 ADDR    ?= 127.0.0.1:8080
+ARGS    ?=
 LINT    := bin/golangci-lint
 
 # Postgres is found on PATH and in the usual places. On a machine without one,
@@ -25,7 +26,7 @@ help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /\t/' | column -ts "$$(printf '\t')"
 
 run: build ## build and start a server of its own on ADDR, with the functions of ./functions
-	bin/millrace dev --addr $(ADDR) --data-dir .millrace/data --functions functions.local
+	bin/millrace dev --addr $(ADDR) --data-dir .millrace/data --functions functions.local $(ARGS)
 
 build: ## build bin/millrace
 	go build -ldflags '$(LDFLAGS)' -o bin/millrace ./cmd/millrace

@@ -61,11 +61,11 @@ func (d *deployCmd) deploy(ctx context.Context, client *apiclient.Client, out *s
 	case d.JSON:
 		return out.printJSON(plan)
 	case changes == 0:
-		out.say("Nothing to deploy.")
+		out.sayf("Nothing to deploy.")
 	case d.DryRun:
-		out.say("%s. Nothing was changed; leave --dry-run out to deploy.", count(changes, "change"))
+		out.sayf("%s. Nothing was changed; leave --dry-run out to deploy.", count(changes, "change"))
 	default:
-		out.say("Deployed: %s.", count(changes, "change"))
+		out.sayf("Deployed: %s.", count(changes, "change"))
 	}
 	return nil
 }
@@ -152,8 +152,8 @@ func (d *deployCmd) diagnose(out *streams, err error) error {
 		return err
 	}
 	for _, line := range lines {
-		out.say("%s", clean(line))
+		out.sayf("%s", clean(line))
 	}
-	out.say("millrace: %s in %s. Nothing was deployed.", count(len(lines), "mistake"), d.Dir)
+	out.sayf("millrace: %s in %s. Nothing was deployed.", count(len(lines), "mistake"), d.Dir)
 	return errReported
 }

@@ -37,7 +37,7 @@ func (d *devCmd) Run(ctx context.Context, out *streams) error {
 		return err
 	}
 	if made {
-		out.say("Made %s with a sample function.", d.Functions)
+		out.sayf("Made %s with a sample function.", d.Functions)
 	}
 	key, err := d.key()
 	if err != nil {
@@ -55,7 +55,7 @@ func (d *devCmd) database(ctx context.Context, out *streams) (url string, stop f
 	if d.DatabaseURL != "" {
 		return d.DatabaseURL, func() error { return nil }, nil
 	}
-	out.say("Starting a private Postgres in %s …", d.DataDir)
+	out.sayf("Starting a private Postgres in %s …", d.DataDir)
 	cluster, err := postgres.StartCluster(ctx, postgres.ClusterConfig{
 		DataDir: filepath.Join(d.DataDir, "postgres"), Logger: d.logger(out.err),
 	})

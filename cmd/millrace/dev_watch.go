@@ -26,7 +26,7 @@ func (d *devCmd) attend(ctx context.Context, out *streams, app *millrace.App, he
 	err = greet(ctx, out, app, hello)
 	if err == nil {
 		<-ctx.Done()
-		out.say("Stopping … (once more Ctrl-C does not wait for running jobs)")
+		out.sayf("Stopping … (once more Ctrl-C does not wait for running jobs)")
 	}
 	return errors.Join(err, watcher.Stop(context.WithoutCancel(ctx)))
 }
@@ -49,18 +49,18 @@ func showChange(out *streams, change functions.Change) {
 		switch {
 		case !f.Changed:
 		case f.Previous == "":
-			out.say("deployed %s  %s", f.Name, f.Version)
+			out.sayf("deployed %s  %s", f.Name, f.Version)
 		default:
-			out.say("deployed %s  %s → %s", f.Name, f.Previous, f.Version)
+			out.sayf("deployed %s  %s → %s", f.Name, f.Previous, f.Version)
 		}
 	}
 	for _, name := range change.Result.Removed {
-		out.say("removed %s", name)
+		out.sayf("removed %s", name)
 	}
 	for _, diagnostic := range change.Diagnostics {
-		out.say("%s", clean(diagnostic.String()))
+		out.sayf("%s", clean(diagnostic.String()))
 	}
 	if change.Err != nil {
-		out.say("deploy: %s", clean(change.Err.Error()))
+		out.sayf("deploy: %s", clean(change.Err.Error()))
 	}
 }

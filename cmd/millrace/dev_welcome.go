@@ -19,7 +19,7 @@ type welcome struct {
 
 // print writes to stdout: the addresses and the key are this command's result.
 func (w welcome) print(out *streams) error {
-	return out.print(`
+	return out.printf(`
 millrace is ready at %s
 
   page       %s/#login=%s   (logs one browser in, once)

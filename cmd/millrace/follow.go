@@ -57,7 +57,7 @@ func (v *jobView) progress(p apiclient.Progress) {
 	}
 	v.last = p
 	if !isTerminal(v.out.err) {
-		v.out.say("%3.0f %%  %s", p.Percent, clean(p.Message))
+		v.out.sayf("%3.0f %%  %s", p.Percent, clean(p.Message))
 		return
 	}
 	if v.bar == nil {
@@ -71,7 +71,7 @@ func (v *jobView) line(text string) {
 		v.bar.Println(text)
 		return
 	}
-	v.out.say("%s", text)
+	v.out.sayf("%s", text)
 }
 
 func (v *jobView) end() {

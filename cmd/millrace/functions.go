@@ -31,7 +31,7 @@ func (l *functionsListCmd) Run(ctx context.Context, out *streams) error {
 			return out.printJSON(list)
 		}
 		if len(list) == 0 {
-			out.say("No functions yet. Deploy a folder with: millrace deploy DIR")
+			out.sayf("No functions yet. Deploy a folder with: millrace deploy DIR")
 			return nil
 		}
 		now := time.Now()
@@ -96,7 +96,7 @@ func (r *functionsRollbackCmd) Run(ctx context.Context, out *streams) error {
 		if r.JSON {
 			return out.printJSON(function)
 		}
-		return out.print("%s  %s → %s", r.Name, dash(live), function.Version)
+		return out.printf("%s  %s → %s", r.Name, dash(live), function.Version)
 	})
 }
 

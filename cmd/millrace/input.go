@@ -40,8 +40,7 @@ func readJSON(argument string, stdin io.Reader) (json.RawMessage, error) {
 	}
 	var value json.RawMessage
 	if err := json.Unmarshal(text, &value); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			return nil, usagef("the input is not JSON: %v (at byte %d). Quote it for the shell: '{\"a\": 1}', or \"text\" as '\"text\"'", err, syntax.Offset)
 		}
 		return nil, usagef("the input is not JSON: %v", err)

@@ -134,7 +134,7 @@ func (l *jobsLogsCmd) Run(ctx context.Context, out *streams) error {
 			if l.JSON {
 				return out.printJSON(line)
 			}
-			return out.print("%s", formatLog(line))
+			return out.printf("%s", formatLog(line))
 		}
 		if l.Follow {
 			_, err := client.Follow(ctx, int64(l.ID), func(e apiclient.JobEvent) error {

@@ -47,7 +47,7 @@ func actOnJobs(ctx context.Context, out *streams, ids []jobID, asJSON bool, verb
 		case asJSON:
 			err = out.printJSON(job)
 		default:
-			err = out.print("%d  %s  %s", job.ID, job.Function, job.State)
+			err = out.printf("%d  %s  %s", job.ID, job.Function, job.State)
 		}
 		if err != nil && !apiclient.IsProblem(err) {
 			return err

@@ -78,7 +78,7 @@ func printJob(out *streams, job apiclient.Job, now time.Time) error {
 		return err
 	}
 	if job.Error != nil && job.Error.Stack != "" {
-		return out.print("%s", cleanLines(job.Error.Stack))
+		return out.printf("%s", cleanLines(job.Error.Stack))
 	}
 	return nil
 }

@@ -70,8 +70,8 @@ func (k *keysCreateCmd) show(out *streams, key apiclient.Key, secret string) err
 			Secret string `json:"key"`
 		}{key, secret})
 	}
-	out.say("Key %s %s. Its secret is shown only now:", key.ID, clean(key.Name))
-	return out.print("%s", secret)
+	out.sayf("Key %s %s. Its secret is shown only now:", key.ID, clean(key.Name))
+	return out.printf("%s", secret)
 }
 
 type keysListCmd struct {
@@ -126,7 +126,7 @@ func (k *keysRevokeCmd) Run(ctx context.Context, out *streams) error {
 		if err := client.RevokeKey(ctx, k.ID); err != nil {
 			return fmt.Errorf("revoke key %s: %w", k.ID, err)
 		}
-		out.say("Key %s is revoked.", k.ID)
+		out.sayf("Key %s is revoked.", k.ID)
 		return nil
 	})
 }

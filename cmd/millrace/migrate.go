@@ -58,10 +58,10 @@ func printMigrations(out *streams, done []migrations.Status, asJSON bool, verb, 
 		return out.printJSON(done)
 	}
 	if len(done) == 0 {
-		out.say("%s", nothing)
+		out.sayf("%s", nothing)
 	}
 	for _, m := range done {
-		if err := out.print("%04d %s  %s", m.Version, m.Name, verb); err != nil {
+		if err := out.printf("%04d %s  %s", m.Version, m.Name, verb); err != nil {
 			return err
 		}
 	}
@@ -104,7 +104,7 @@ func printStatus(out *streams, list []migrations.Status, asJSON bool, now time.T
 		err = t.flush()
 	}
 	if err == nil && pending > 0 {
-		out.say("%s missing. Apply with: millrace migrate up", count(pending, "migration")+map[bool]string{true: " is", false: " are"}[pending == 1])
+		out.sayf("%s missing. Apply with: millrace migrate up", count(pending, "migration")+map[bool]string{true: " is", false: " are"}[pending == 1])
 		return errReported
 	}
 	return err

@@ -37,9 +37,9 @@ func (p *publishCmd) Run(ctx context.Context, out *streams) error {
 			return out.printJSON(position)
 		}
 		if position.Offset == 0 {
-			out.say("Sent; %s keeps no history.", p.Channel)
+			out.sayf("Sent; %s keeps no history.", p.Channel)
 			return nil
 		}
-		return out.print("%s  offset %d", p.Channel, position.Offset)
+		return out.printf("%s  offset %d", p.Channel, position.Offset)
 	})
 }

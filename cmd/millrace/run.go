@@ -62,10 +62,10 @@ func (r *runCmd) queued(out *streams, job apiclient.Job) error {
 	if r.JSON {
 		return out.printJSON(job)
 	}
-	if err := out.print("%d", job.ID); err != nil {
+	if err := out.printf("%d", job.ID); err != nil {
 		return err
 	}
-	out.say("%s is %s. See it with: millrace jobs get %d --wait", job.Function, job.State, job.ID)
+	out.sayf("%s is %s. See it with: millrace jobs get %d --wait", job.Function, job.State, job.ID)
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (r *runCmd) await(ctx context.Context, client *apiclient.Client, out *strea
 // stillRunning tells whoever stops waiting that the job goes on without them.
 func stillRunning(ctx context.Context, out *streams, job apiclient.Job, err error) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		out.say("Stopped waiting; job %d goes on. Stop it with: millrace jobs cancel %d", job.ID, job.ID)
+		out.sayf("Stopped waiting; job %d goes on. Stop it with: millrace jobs cancel %d", job.ID, job.ID)
 		return errReported
 	}
 	return fmt.Errorf("wait for job %d: %w", job.ID, err)
@@ -106,7 +106,7 @@ func printOutcome(out *streams, job apiclient.Job, asJSON bool) error {
 	if job.State == apiclient.StateCompleted {
 		return nil
 	}
-	out.say("millrace: job %d of %s %s%s", job.ID, job.Function, job.State, failureText(job))
+	out.sayf("millrace: job %d of %s %s%s", job.ID, job.Function, job.State, failureText(job))
 	return errReported
 }
 

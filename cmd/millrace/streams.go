@@ -20,15 +20,15 @@ type streams struct {
 // isTerminal tells that w is a terminal, where bars and indentation help.
 func isTerminal(w io.Writer) bool { return progress.IsTerminal(w) }
 
-// say writes a line for people. A failing stderr has nobody left to tell.
-func (s *streams) say(format string, args ...any) {
+// sayf writes a line for people. A failing stderr has nobody left to tell.
+func (s *streams) sayf(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.err, format+"\n", args...)
 }
 
-func (s *streams) problem(err error) { s.say("millrace: %s", explain(err)) }
+func (s *streams) problem(err error) { s.sayf("millrace: %s", explain(err)) }
 
-// print writes a result line. A broken pipe (| head) is returned and ends the command.
-func (s *streams) print(format string, args ...any) error {
+// printf writes a result line. A broken pipe (| head) is returned and ends the command.
+func (s *streams) printf(format string, args ...any) error {
 	if _, err := fmt.Fprintf(s.out, format+"\n", args...); err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}

@@ -82,10 +82,10 @@ func (p *tailPrinter) event(e apiclient.StreamEvent) error {
 	case apiclient.EventMessage, apiclient.EventSnapshot:
 		return p.line(line)
 	case apiclient.EventLost:
-		p.out.say("connection lost (%s), trying again", clean(e.Err.Error()))
+		p.out.sayf("connection lost (%s), trying again", clean(e.Err.Error()))
 	case apiclient.EventUnrecoverable:
 		delete(p.seen, e.Channel)
-		p.out.say("%s: some messages were missed and are not in the history any more", clean(e.Channel))
+		p.out.sayf("%s: some messages were missed and are not in the history any more", clean(e.Channel))
 		if p.json {
 			return p.out.printJSON(line)
 		}
@@ -111,7 +111,7 @@ func (p *tailPrinter) line(line tailLine) error {
 	if line.Offset > 0 {
 		offset = fmt.Sprint(line.Offset)
 	}
-	return p.out.print("%s  %s  %s", clean(line.Channel), offset, line.text())
+	return p.out.printf("%s  %s  %s", clean(line.Channel), offset, line.text())
 }
 
 // text is a message's data on one line, safe for a terminal.

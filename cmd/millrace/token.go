@@ -30,6 +30,6 @@ func (t *tokenCmd) Run(ctx context.Context, out *streams) error {
 		if t.JSON {
 			return out.printJSON(token)
 		}
-		return out.print("%s", token.Token)
+		return out.printf("%s", token.Token)
 	})
 }

@@ -34,5 +34,5 @@ func (v *versionCmd) Run(out *streams) error {
 	if v.JSON {
 		return out.printJSON(about)
 	}
-	return out.print("millrace %s (%s, %s)", about.Version, about.Go, about.Platform)
+	return out.printf("millrace %s (%s, %s)", about.Version, about.Go, about.Platform)
 }

@@ -114,8 +114,7 @@ func submit(ctx context.Context, client *apiclient.Client, dir string, paths []s
 // collect waits for one job.
 func collect(ctx context.Context, client *apiclient.Client, job submitted, o *outcome) error {
 	output, err := client.Result(ctx, job.id)
-	var failed *apiclient.JobError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*apiclient.JobError](err); ok {
 		o.failed(job.path, failed)
 		return nil
 	}

@@ -26,7 +26,7 @@ type server struct {
 	url, key string
 	dir      string
 	command  *exec.Cmd
-	exited   chan error
+	exited   chan struct{} // closed when the process has ended
 	stderr   io.Writer
 }
 
@@ -39,7 +39,7 @@ func startServer(ctx context.Context, binary string, stderr io.Writer) (*server,
 	if err != nil {
 		return nil, fmt.Errorf("make a data directory: %w", err)
 	}
-	s := &server{dir: dir, key: "codecount-" + rand.Text(), exited: make(chan error, 1), stderr: stderr}
+	s := &server{dir: dir, key: "codecount-" + rand.Text(), exited: make(chan struct{}), stderr: stderr}
 	if err := s.start(ctx, binary); err != nil {
 		s.stop()
 		return nil, err
@@ -71,7 +71,10 @@ func (s *server) start(ctx context.Context, binary string) error {
 		return fmt.Errorf("start %s: %w", binary, err)
 	}
 	_, _ = fmt.Fprintf(s.stderr, "starting a server at %s (pid %d)\n", s.url, s.command.Process.Pid)
-	go func() { s.exited <- s.command.Wait() }()
+	go func() {
+		_ = s.command.Wait() // ProcessState says how it ended
+		close(s.exited)
+	}()
 	return s.ready(ctx)
 }
 
@@ -84,18 +87,21 @@ func (s *server) ready(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	ready := make(chan error, 1)
-	go func() { ready <- client.WaitReady(ctx) }()
+	var failure error
+	asked := make(chan struct{})
+	go func() {
+		failure = client.WaitReady(ctx)
+		close(asked)
+	}()
 	select {
-	case err := <-ready:
-		if err != nil {
-			return fmt.Errorf("wait for the server: %w\n%s", err, s.logTail())
+	case <-asked:
+		if failure != nil {
+			return fmt.Errorf("wait for the server: %w\n%s", failure, s.logTail())
 		}
 		return nil
-	case err := <-s.exited:
+	case <-s.exited:
 		cancel()
-		<-ready
-		s.exited <- err // stop looks here too
+		<-asked
 		return fmt.Errorf("the server ended before it was ready (%v):\n%s", s.command.ProcessState, s.logTail())
 	}
 }

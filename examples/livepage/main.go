@@ -28,14 +28,14 @@ var page []byte
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8090", "address to serve the page on")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := serve(ctx, *addr); err != nil {
+	if err := serve(*addr); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func serve(ctx context.Context, addr string) error {
+func serve(addr string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	client, err := apiclient.New(apiclient.Config{URL: os.Getenv("MILLRACE_URL"), Key: os.Getenv("MILLRACE_KEY")})
 	if err != nil {
 		return err

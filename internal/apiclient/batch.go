@@ -211,7 +211,7 @@ func (c *Client) sendOnce(ctx context.Context, lines []batchLine, report func(Ba
 	for _, line := range lines {
 		body = append(body, line.text...)
 	}
-	resp, err := c.open(ctx, call{
+	resp, err := c.open(ctx, call{ //nolint:bodyclose // drain closes it
 		method: http.MethodPost,
 		path:   "/v1/jobs/batch",
 		header: http.Header{"Content-Type": {"application/x-ndjson"}, "Accept": {"application/x-ndjson"}},

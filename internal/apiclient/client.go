@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -131,7 +132,7 @@ func (c *Client) do(ctx context.Context, req call, out any) (int, error) {
 func (c *Client) once(ctx context.Context, req call, out any) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout+req.extra)
 	defer cancel()
-	resp, err := c.open(ctx, req)
+	resp, err := c.open(ctx, req) //nolint:bodyclose // drain closes it
 	if err != nil {
 		return 0, err
 	}
@@ -166,9 +167,7 @@ func (c *Client) open(ctx context.Context, req call) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", req.op(), err)
 	}
-	for name, values := range req.header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, req.header)
 	if c.key != "" {
 		request.Header.Set("Authorization", "Bearer "+c.key)
 	}
@@ -215,8 +214,7 @@ type transportError struct {
 func (e *transportError) Error() string {
 	// net/http prefixes the method and URL again; only the cause is worth a line.
 	cause := e.err
-	var wrapped *url.Error
-	if errors.As(cause, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](cause); ok {
 		cause = wrapped.Err
 	}
 	return fmt.Sprintf("%s at %s: %v", e.op, e.base, cause)

@@ -16,10 +16,10 @@ const quietLimit = 45 * time.Second
 // errStop ends a stream from within its handler, without an error.
 var errStop = errors.New("stop")
 
-// errLost ends a connection, not the stream: the server said that it will be cut and that the client should return.
-type errLost struct{ reason string }
+// lostError ends a connection, not the stream: the server said that it will be cut and that the client should return.
+type lostError struct{ reason string }
 
-func (e *errLost) Error() string { return e.reason }
+func (e *lostError) Error() string { return e.reason }
 
 // handlerError keeps the caller's own error apart from the stream's.
 type handlerError struct{ err error }
@@ -84,7 +84,7 @@ func (c *Client) followOnce(ctx context.Context, req call, lastID *string, handl
 		}
 		seen = true
 		err = handle(next)
-		var lost *errLost
+		var lost *lostError
 		switch {
 		case errors.As(err, &lost):
 			return true, &transportError{op: req.op(), base: c.base, err: lost}

@@ -49,7 +49,7 @@ type Job struct {
 
 // Failure is why the last attempt of a job did not succeed. It is an error, so that a caller who waits for
 // a job can return it.
-type Failure struct {
+type Failure struct { //nolint:errname // the API's own word
 	Code      string `json:"code"`
 	Message   string `json:"message"`
 	Stack     string `json:"stack,omitempty"`

@@ -13,7 +13,7 @@ import (
 
 // Problem is a refusal of the server (RFC 9457). Code is the stable word to compare; Title, Detail and
 // Hint are for people.
-type Problem struct {
+type Problem struct { //nolint:errname // the RFC's own word
 	Type      string       `json:"type"`
 	Title     string       `json:"title"`
 	Status    int          `json:"status"`
@@ -86,7 +86,7 @@ func readProblem(req call, resp *http.Response) error {
 	problem.Status = resp.StatusCode
 	problem.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
 	if problem.RequestID == "" {
-		problem.RequestID = resp.Header.Get("X-Request-Id")
+		problem.RequestID = resp.Header.Get("X-Request-ID")
 	}
 	return problem
 }

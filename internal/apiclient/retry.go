@@ -52,8 +52,7 @@ func (c *Client) retryable(err error, repeat bool) bool {
 	if !repeat || errors.Is(err, context.Canceled) {
 		return false
 	}
-	var problem *Problem
-	if errors.As(err, &problem) {
+	if problem, ok := errors.AsType[*Problem](err); ok {
 		return problem.temporary()
 	}
 	if IsConnectionRefused(err) && !c.reached.Load() {
@@ -75,8 +74,7 @@ func (p *Problem) temporary() bool {
 }
 
 func retryAfter(err error) time.Duration {
-	var problem *Problem
-	if errors.As(err, &problem) {
+	if problem, ok := errors.AsType[*Problem](err); ok {
 		return problem.RetryAfter
 	}
 	return 0

@@ -88,7 +88,7 @@ func decodeStreamEvent(data []byte) (StreamEvent, error) {
 	}
 	if wire.Event == eventDisconnect {
 		if wire.Reconnect {
-			return StreamEvent{}, &errLost{reason: wire.Reason}
+			return StreamEvent{}, &lostError{reason: wire.Reason}
 		}
 		return StreamEvent{}, fmt.Errorf("the server ended the stream: %s (code %d)", wire.Reason, wire.Code)
 	}

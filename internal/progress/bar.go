@@ -55,7 +55,7 @@ func New(out io.Writer, label string, total int64) *Bar {
 // IsTerminal tells that w is a terminal.
 func IsTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor fits an int
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // Add counts n more.

@@ -20,7 +20,7 @@ func newVM(t *testing.T, host hostFunc) vm {
 	return machine
 }
 
-func load(t *testing.T, machine vm, script string) error {
+func evaluate(t *testing.T, machine vm, script string) error {
 	t.Helper()
 	code, err := quickJS{}.compile(script)
 	require.NoError(t, err)
@@ -57,13 +57,13 @@ func TestEnginePassesValues(t *testing.T) {
 
 		return "answer", nil
 	})
-	require.NoError(t, load(t, machine, `globalThis.api = { f: (text) => {
+	require.NoError(t, evaluate(t, machine, `globalThis.api = { f: (text) => {
 		try { __millrace_host(1) } catch (e) { __millrace_host(text, 1, 0.5, true, e.message) }
 	} }`))
 	require.NoError(t, machine.adopt("api"))
 	require.NoError(t, machine.call("f", "a\x00é😀"))
 	require.Equal(t, []any{1, "a\x00é😀", 1, 0.5, true, "thrown by the host"}, got)
-	require.Error(t, load(t, machine, `api.f`), "what was adopted is out of reach")
+	require.Error(t, evaluate(t, machine, `api.f`), "what was adopted is out of reach")
 }
 
 func TestEngineErrors(t *testing.T) {
@@ -74,11 +74,11 @@ func TestEngineErrors(t *testing.T) {
 	require.Equal(t, 2, e.Line)
 
 	machine := newVM(t, nothing)
-	e = thrown(t, load(t, machine, "function f() {\n  throw new RangeError('far')\n}\nf()"))
+	e = thrown(t, evaluate(t, machine, "function f() {\n  throw new RangeError('far')\n}\nf()"))
 	require.Equal(t, "RangeError: far", e.text())
 	require.Contains(t, e.Stack, "at f (<eval>:2:")
 
-	e = thrown(t, load(t, machine, "new Uint8Array(1e9)"))
+	e = thrown(t, evaluate(t, machine, "new Uint8Array(1e9)"))
 	require.True(t, e.outOfMemory(), "%+v", e)
 }
 
@@ -100,7 +100,7 @@ func TestEngineIsInterrupted(t *testing.T) {
 				}
 			}
 		})
-		err := load(t, machine, script)
+		err := evaluate(t, machine, script)
 		if err == nil {
 			err = machine.drain()
 		}

@@ -4,6 +4,7 @@ import { after, before, test } from "node:test";
 
 import { Api } from "../lib/api.js";
 import { assertFits, launch, login, open, shoot } from "../lib/browser.js";
+import { Proxy } from "../lib/proxy.js";
 
 const api = new Api();
 let browser;
@@ -57,18 +58,17 @@ test("a job that is submitted elsewhere shows up live and completes without a re
   assert.deepEqual(complaints, []);
 });
 
-test("new jobs wait while somebody points at the list, and are announced", async (t) => {
+test("new jobs wait while somebody reads the list, and are announced", async (t) => {
   const { page, complaints } = await visit(t);
   const first = await api.submit("hello");
   const row = rowOf(page, first.id);
   await row.getByText("completed").waitFor();
-  await row.hover();
+  await row.getByRole("link").focus();
   const before = await row.boundingBox();
 
   const second = await api.submit("hello");
   const announced = page.getByRole("button", { name: /^\d+ new$/ });
   await announced.waitFor();
-  await row.hover({ position: { x: 30, y: 10 } });
   assert.equal(await rowOf(page, second.id).count(), 0);
   assert.deepEqual(await row.boundingBox(), before);
   await announced.click();
@@ -106,7 +106,7 @@ test("a failed job shows its error with the line of the function, and can be ret
   await shoot(page, "job-failed");
 
   await page.getByRole("button", { name: "Retry" }).click();
-  await page.getByText("2 of 2").waitFor();
+  await page.getByText("2 of 2", { exact: true }).waitFor();
   assert.deepEqual(complaints, []);
 });
 
@@ -154,6 +154,28 @@ test("what users wrote is shown as text, wherever it shows up", async (t) => {
   assert.deepEqual(complaints, []);
 });
 
+test("numbers that JavaScript would round are shown, and run again, as they were written", async (t) => {
+  const { page, complaints } = await visit(t);
+  const response = await fetch(`${api.url}/v1/functions/hello/jobs?wait=10s`, {
+    method: "POST", headers: { Authorization: `Bearer ${api.key}` }, body: '{"order": 12345678901234567890}',
+  });
+  await page.goto(`/#/jobs/${(await response.json()).id}`);
+  await page.getByLabel("Input", { exact: true }).getByText("12345678901234567890").waitFor();
+  await page.getByRole("link", { name: "Edit and run again" }).click();
+  await page.waitForFunction(() => document.querySelector("textarea")?.value.includes("12345678901234567890"));
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.getByLabel("Input", { exact: true }).getByText("12345678901234567890").waitFor();
+  assert.deepEqual(complaints, []);
+});
+
+test("a document that is too large for the channel is shown all the same", async (t) => {
+  const { page, complaints } = await visit(t);
+  const job = await api.submit("echo", { text: "small", payload: "x".repeat(50_000) }, "?wait=10s");
+  await page.goto(`/#/jobs/${job.id}`);
+  for (const name of ["Input", "Output"]) await page.getByLabel(name, { exact: true }).getByText("x".repeat(1000)).waitFor();
+  assert.deepEqual(complaints, []);
+});
+
 test("at 375 px nothing scrolls sideways, in either theme", async (t) => {
   for (const colorScheme of ["light", "dark"]) {
     const { page, complaints } = await visit(t, { colorScheme, viewport: { width: 375, height: 740 } });
@@ -195,6 +217,41 @@ test("a logout closes the session: the page asks for a key again", async (t) => 
   await page.getByLabel("API key").fill("mr_live_nobody_has_this_key");
   await page.getByRole("button", { name: "Log in" }).click();
   await page.getByRole("alert").getByText(/./).waitFor();
+});
+
+test("a key that is revoked is logged out at once, wherever it is in use", async (t) => {
+  const made = await api.call("POST", "/v1/keys", { name: "visitor", scopes: ["admin"], expires_in: "1h" });
+  const { page } = await open(t, browser, { baseURL: api.url });
+  await login(page, new Api(api.url, made.key));
+  await page.locator(".live.on").waitFor();
+  await api.call("DELETE", `/v1/keys/${made.id}`);
+  await page.getByLabel("API key").waitFor();
+});
+
+test("a key that may not see the jobs is told so", async (t) => {
+  const made = await api.call("POST", "/v1/keys", { name: "deployer", scopes: ["functions:read"], expires_in: "1h" });
+  const { page } = await open(t, browser, { baseURL: api.url });
+  await login(page, new Api(api.url, made.key));
+  await page.getByRole("alert").getByText("does not let this key see the jobs").waitFor();
+  await page.goto("/#/jobs/1");
+  await page.getByRole("alert").getByText("There is no job 1, or this key may not see it.").waitFor();
+});
+
+test("after a lost connection the page comes back and shows what happened meanwhile", async (t) => {
+  const proxy = await Proxy.start(t, api.url);
+  const { page } = await open(t, browser, { baseURL: proxy.address });
+  await login(page, api);
+  await page.locator(".live.on").waitFor();
+  const seen = await api.submit("hello", {}, "?wait=10s");
+  await rowOf(page, seen.id).getByText("completed").waitFor();
+
+  proxy.cut();
+  await page.locator(".live:not(.on)").waitFor();
+  const missed = await api.submit("hello", {}, "?wait=10s");
+  assert.equal(await rowOf(page, missed.id).count(), 0);
+  proxy.mend();
+  await page.locator(".live.on").waitFor();
+  await rowOf(page, missed.id).getByText("completed").waitFor();
 });
 
 test("everything can be reached and seen with the keyboard alone", async (t) => {

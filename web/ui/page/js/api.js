@@ -1,4 +1,5 @@
 // The HTTP API. Every refusal of the server is a problem document (RFC 9457) and arrives here as a Problem.
+import { parseExact } from "./exact.js";
 
 /** Problem is a refusal of the server, or a failure to reach it. */
 export class Problem extends Error {
@@ -29,6 +30,11 @@ export function get(path, signal) {
   return request("GET", path, { signal });
 }
 
+/** getExact reads one resource whose numbers must stay as somebody wrote them; they may be objects then. */
+export function getExact(path, signal) {
+  return request("GET", path, { signal }, parseExact);
+}
+
 /** post sends a JSON value, or a text that is JSON already, or nothing. */
 export function post(path, value) {
   if (value === undefined) return request("POST", path, {});
@@ -46,10 +52,10 @@ export function logout() {
   return request("DELETE", "session", {});
 }
 
-async function request(method, path, options) {
+async function request(method, path, options, parse = JSON.parse) {
   const response = await send(method, path, options);
   const isJSON = /json/.test(response.headers.get("Content-Type") ?? "");
-  const value = isJSON ? await response.json() : null;
+  const value = isJSON ? parse(await response.text()) : null;
   if (response.ok) return value;
   const problem = new Problem(response.status, value ?? {});
   const isLogin = method === "POST" && path === "session"; // its refusal says nothing about a session

@@ -16,10 +16,13 @@ export class Fleet {
       el("div", { class: "card flush" }, el("h2", {}, "Nodes", this.#nodeCount), this.#nodes.element));
   }
 
-  show(functions, nodes) {
+  showFunctions(functions) {
     this.#functions.show(functions, ({ name }) => name);
-    this.#nodes.show(nodes, ({ id }) => id);
     setText(this.#functionCount, `${functions.length} deployed`);
+  }
+
+  showNodes(nodes) {
+    this.#nodes.show(nodes, ({ id }) => id);
     setText(this.#nodeCount, `${nodes.filter(({ alive }) => alive).length} alive`);
   }
 }

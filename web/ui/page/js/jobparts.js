@@ -59,11 +59,6 @@ export class DocumentCard {
     this.element = el("div", { class: "card flush" }, el("h2", {}, title), this.#pre);
   }
 
-  /** expect says that the value is on its way, unless there is one to look at already. */
-  expect() {
-    if (this.#shown === null) setText(this.#pre, "reading …");
-  }
-
   /** show draws value, or the words for its absence. */
   show(value, absent = null) {
     const text = absent ?? JSON.stringify(value);

@@ -1,5 +1,5 @@
 // What happened to a job, and what happens to it now.
-import { get, post } from "../api.js";
+import { getExact, post } from "../api.js";
 import { copyButton } from "../copy.js";
 import { submitLine } from "../curl.js";
 import { el, setText } from "../dom.js";
@@ -22,18 +22,21 @@ export function job(root, { id }) {
 
 class JobView {
   #abort = new AbortController();
-  #job = null;
+  #job = null; // as the channel tells it
+  #input = null; // exactly, once it has been read
+  #readAttempt = -1; // whose output has been read
   #name = el("span", { class: "crumb" });
   #state = pill("");
   #facts = new JobFacts();
   #progress = new ProgressCard();
   #error = new ErrorCard();
-  #input = new DocumentCard("Input");
-  #output = new DocumentCard("Output");
+  #inputCard = new DocumentCard("Input");
+  #outputCard = new DocumentCard("Output");
   #message = el("p", { class: "message bad-text", role: "alert", hidden: true });
   #again = el("a", { class: "btn" }, "Edit and run again");
   #retry = el("button", { type: "button", class: "btn", hidden: true, onclick: () => this.#act("retry") }, "Retry");
   #cancel = el("button", { type: "button", class: "btn danger", hidden: true, onclick: () => this.#act("cancel") }, "Cancel");
+  #actions;
   #body;
 
   constructor(id) {
@@ -41,12 +44,11 @@ class JobView {
     this.log = new JobLog(id, this.#abort.signal);
     this.#state.hidden = true;
     this.#body = el("div", { hidden: true }, this.#facts.element, this.#error.element, this.#progress.element,
-      el("section", { class: "cols" }, this.log.element, el("div", { class: "stack" }, this.#input.element, this.#output.element)));
+      el("section", { class: "cols" }, this.log.element, el("div", { class: "stack" }, this.#inputCard.element, this.#outputCard.element)));
+    this.#actions = el("div", { class: "actions", hidden: true },
+      copyButton("Copy as curl", () => submitLine(this.#job.function, this.#input)), this.#again, this.#retry, this.#cancel);
     this.element = el("div", {},
-      el("div", { class: "top" }, el("h1", {}, this.#name, id), this.#state, liveBadge(),
-        el("div", { class: "actions" },
-          copyButton("Copy as curl", () => (this.#job ? submitLine(this.#job.function, this.#job.input) : "")),
-          this.#again, this.#retry, this.#cancel)),
+      el("div", { class: "top" }, el("h1", {}, this.#name, id), this.#state, liveBadge(), this.#actions),
       this.#message, this.#body);
   }
 
@@ -69,6 +71,7 @@ class JobView {
   #show(job, first) {
     this.#job = job;
     this.#body.hidden = false;
+    this.#actions.hidden = false;
     document.title = `${job.function} ${job.id} · ${job.state} · millrace`;
     setText(this.#name, `${job.function} / `);
     this.#state.hidden = false;
@@ -76,27 +79,34 @@ class JobView {
     this.#facts.show(job);
     this.#error.show(job);
     this.#progress.show(job.progress);
-    this.#showDocuments(job);
     this.#again.href = `#/run?function=${encodeURIComponent(job.function)}&like=${job.id}`;
     this.#retry.hidden = !finished(job.state) || job.state === "completed";
     this.#cancel.hidden = finished(job.state);
+    this.#showDocuments(job);
     // A snapshot opens a connection, an end closes an attempt: both are where live lines may have been missed.
-    if (first || finished(job.state)) this.log.catchUp();
+    if (!first && !finished(job.state)) return;
+    this.log.catchUp();
+    this.#readDocuments();
   }
 
-  #showDocuments(job) {
-    const omitted = job.omitted ?? [];
-    if (omitted.includes("input")) this.#input.expect();
-    else this.#input.show(job.input);
-    if (omitted.includes("output")) this.#output.expect();
-    else this.#output.show(job.output, job.state === "completed" ? null : finished(job.state) ? "none" : "not yet");
-    if (omitted.length > 0) this.#readWhole();
+  /** showDocuments shows what the channel has at once; what was read over HTTP is better and stays. */
+  #showDocuments({ input, output, state, attempt, omitted = [] }) {
+    if (this.#input === null && !omitted.includes("input")) this.#inputCard.show(input);
+    if (this.#readAttempt !== attempt && !omitted.includes("output")) this.#showOutput(output, state);
   }
 
-  /** readWhole fetches what was too large for the channel. */
-  async #readWhole() {
+  #showOutput(output, state) {
+    this.#outputCard.show(output, state === "completed" ? null : finished(state) ? "none" : "not yet");
+  }
+
+  /** readDocuments fetches input and output: the channel leaves large ones out, and its numbers are rounded. */
+  async #readDocuments() {
     try {
-      this.#showDocuments(await get(`v1/jobs/${this.id}`, this.#abort.signal));
+      const { state, attempt, input, output } = await getExact(`v1/jobs/${this.id}`, this.#abort.signal);
+      this.#input = input;
+      this.#inputCard.show(input);
+      this.#showOutput(output, state);
+      if (finished(state)) this.#readAttempt = attempt;
     } catch (problem) {
       if (problem.name !== "AbortError") this.#say(problem.text);
     }

@@ -48,16 +48,17 @@ export function overview(root) {
     message.textContent = `The server does not let this key see the jobs: ${reason}`;
   });
 
-  const reread = async () => {
-    try {
-      const [{ functions }, { nodes }] = await Promise.all(
-        [get("v1/functions", abort.signal), get("v1/nodes", abort.signal)]);
-      fleet.show(functions, nodes);
-      counts.capacity(nodes);
+  // A failure shows itself: the badge says when the server is away, and what a key may not see stays empty.
+  const read = (path, show) => get(path, abort.signal).then(show, () => {});
+  const reread = () => {
+    read("v1/functions", ({ functions }) => {
+      fleet.showFunctions(functions);
       teach(empty, functions);
-    } catch {
-      // The badge says when the server is away, and the next reading repairs what this one missed.
-    }
+    });
+    read("v1/nodes", ({ nodes }) => {
+      fleet.showNodes(nodes);
+      counts.capacity(nodes);
+    });
   };
   reread();
   const timer = setInterval(() => { if (!document.hidden) reread(); }, rereadMs);

@@ -1,8 +1,9 @@
 // Run a function: choose one, write its input, submit, and see the job.
-import { get, post } from "../api.js";
-import { el } from "../dom.js";
-import { submitLine } from "../curl.js";
+import { get, getExact, post } from "../api.js";
 import { copyButton } from "../copy.js";
+import { submitLine } from "../curl.js";
+import { el } from "../dom.js";
+import { parseExact } from "../exact.js";
 
 /** run shows the form; query may name the function, and a job whose input it begins with. */
 export function run(root, { query }) {
@@ -45,7 +46,10 @@ class RunForm {
     this.#name.disabled = false;
     this.#button.disabled = false;
     const like = query.get("like");
-    if (like) this.#input.value = JSON.stringify((await get(`v1/jobs/${encodeURIComponent(like)}`, signal)).input, null, 2);
+    if (like) {
+      const { input } = await getExact(`v1/jobs/${encodeURIComponent(like)}`, signal);
+      this.#input.value = JSON.stringify(input, null, 2);
+    }
     this.#input.focus();
   }
 
@@ -55,7 +59,7 @@ class RunForm {
 
   #value() {
     try {
-      return JSON.parse(this.#input.value);
+      return parseExact(this.#input.value);
     } catch {
       return {};
     }

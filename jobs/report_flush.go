@@ -27,14 +27,16 @@ type reportFlush struct {
 }
 
 // flush stores a batch of lines and the progress that is due, in one round trip and one transaction with the
-// hints. What could not be stored is tried again by the next flush.
+// hints. What could not be stored is tried again by the next flush; when the connection broke during the commit, that
+// may store it twice.
 func (w *reportWriter) flush(ctx context.Context, final bool) error {
 	f := w.next(final)
 	if len(f.lines) == 0 && len(f.hints) == 0 && len(f.save) == 0 {
 		return nil
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	// Not ended by Stop: a commit whose answer nobody awaits would be written again by the last flush.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportTimeout)
 	defer cancel()
 
 	err := w.write(ctx, f)

@@ -218,11 +218,7 @@ func TestReportsWaitForPostgres(t *testing.T) {
 	db := testdb.New(t)
 	s, w, id := startReports(t, db)
 
-	tx, err := db.Pool.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `lock table millrace.job_log in exclusive mode`)
-	require.NoError(t, err)
-
+	release := holdLogs(t, db)
 	reporters := []*runReporter{newRunReporter(w, id, 1)}
 	began := time.Now()
 
@@ -243,7 +239,7 @@ func TestReportsWaitForPostgres(t *testing.T) {
 	w.mu.Unlock()
 
 	missing := reporters[len(reporters)-1].missing
-	require.NoError(t, tx.Rollback(t.Context()))
+	release()
 
 	for _, r := range reporters {
 		r.close(t.Context())
@@ -279,23 +275,62 @@ func TestARefusedLineKeepsNobodyWaiting(t *testing.T) {
 	require.Equal(t, "two", lines[1].Message)
 }
 
-func TestStopStoresWhatIsLeft(t *testing.T) {
+func TestStopStoresWhatIsLeftOnce(t *testing.T) {
 	t.Parallel()
 
-	s, w, id := startReports(t, testdb.New(t))
+	const lines = reportBatch + 500
+
+	db := testdb.New(t)
+	s, w, id := startReports(t, db)
+	release := holdLogs(t, db)
 	r := newRunReporter(w, id, 1)
 
-	for i := range reportBatch + 500 {
+	for i := range lines {
 		r.Log("info", fmt.Sprint(i), nil)
 	}
 
-	require.NoError(t, w.Stop(context.Background()))
-	require.Len(t, logged(t, s, id), reportBatch+500)
+	require.Eventually(t, func() bool {
+		var waiting bool
+
+		err := db.Pool.QueryRow(t.Context(), `select exists (select 1 from pg_catalog.pg_locks
+			where not granted and relation = 'millrace.job_log'::regclass)`).Scan(&waiting)
+
+		return err == nil && waiting
+	}, patience, time.Millisecond)
+
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.Stop(context.Background()) }() // while a transaction is under way
+
+	require.Eventually(t, func() bool { return !w.Running() }, patience, time.Millisecond)
+	release()
+	require.NoError(t, <-stopped)
+
+	stored := logged(t, s, id)
+	require.Equal(t, lines, len(stored)) //nolint:testifylint // Len would print all of them
+
+	for i, line := range stored {
+		require.Equal(t, fmt.Sprint(i), line.Message)
+	}
 
 	began := time.Now()
 
 	r.close(t.Context()) // nothing to wait for any more
 	require.Less(t, time.Since(began), closePatience)
+}
+
+// holdLogs keeps every line waiting until the returned function is called.
+func holdLogs(t *testing.T, db *testdb.DB) (release func()) {
+	t.Helper()
+
+	tx, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `lock table millrace.job_log in exclusive mode`)
+	require.NoError(t, err)
+
+	release = sync.OnceFunc(func() { _ = tx.Rollback(context.Background()) })
+	t.Cleanup(release)
+
+	return release
 }
 
 func TestLogsOfAJob(t *testing.T) {

@@ -22,7 +22,7 @@ const (
 
 	reportRetryMin = 50 * time.Millisecond
 	reportRetryMax = 5 * time.Second
-	reportTimeout  = 10 * time.Second
+	reportTimeout  = 5 * time.Second
 	reportLogEvery = 30 * time.Second
 )
 
@@ -188,7 +188,7 @@ func (w *reportWriter) loop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			for more := true; more; {
-				more = w.flush(context.WithoutCancel(ctx), true) == nil && w.pending()
+				more = w.flush(ctx, true) == nil && w.pending()
 			}
 
 			return

@@ -127,6 +127,28 @@ func (m *model) busy() bool {
 	return m.sub.busy
 }
 
+// What is notified while a round of repair reads an older snapshot, and what is
+// lost meanwhile, takes another round, even if nothing else ever happens.
+func TestRepairGoesOnUntilNothingIsUnseen(t *testing.T) {
+	t.Parallel()
+	for name, meanwhile := range map[string]func(*subscription){
+		"notified":  func(s *subscription) { require.False(t, s.offer(Position{3, "e"}, false, func() { t.Error("handed on") })) },
+		"new epoch": func(s *subscription) { require.False(t, s.offer(Position{1, "f"}, false, func() { t.Error("handed on") })) },
+		"lost":      func(s *subscription) { require.False(t, s.miss()) },
+	} {
+		s := &subscription{stored: true, handed: Position{1, "e"}}
+		require.True(t, s.offer(Position{2, "e"}, true, nil), name)
+		require.Equal(t, Position{1, "e"}, s.round())
+		meanwhile(s)
+		handed := false
+		s.repaired(Position{2, "e"}, func() { handed = true })
+		require.True(t, handed)
+		require.True(t, s.settle(Position{2, "e"}), name)
+		s.round()
+		require.False(t, s.settle(Position{2, "e"}), "what it saw before a round began is in that round's snapshot")
+	}
+}
+
 func TestEndedSubscriptionHandsOnNothing(t *testing.T) {
 	t.Parallel()
 	s := &subscription{stored: true, handed: Position{1, "e"}}

@@ -14,17 +14,15 @@
 //
 // # A job
 //
-//	      submit, in the future             submit
-//	              |                           |
-//	              v          due              v        claim
-//	          scheduled ----promotion----> queued -----------------> running
-//	                                        ^ ^ ^                   / | | | \
-//	                  due                   | | |  handed back by  /  | | |  \
-//	retrying ------promotion----------------+ | +---- a drain ----+   | | |   \
-//	    ^                                     +---- node lost --------+ | |    \
-//	    +------------------- failed, attempts left ---------------------+ |     \
-//	                                                                      v      v
-//	         cancelled <--- end asked for          failed <--- none left      completed
+//	submit for later           submit
+//	      |                      |
+//	      v                      v
+//	  scheduled --- due -----> queued --- claim ---> running ---> completed   it returned an output
+//	                            ^ ^ ^                 | | | \---> failed      no attempt left, or none worth it
+//	   retrying --- due --------+ | |                 | |  \----> cancelled   somebody asked for its end
+//	      ^                       | +--- hand-back ---+ |
+//	      |                       +----- node lost -----+
+//	      +------- failed, attempts left ---------------+
 //
 // A user's retry leads from failed, cancelled, scheduled and retrying to queued. In the table the states have River's
 // names: scheduled (and pending), available, running, retryable, completed, discarded, cancelled.

@@ -52,6 +52,7 @@ func TestADrainLetsRunningJobsFinish(t *testing.T) {
 	close(release)
 	require.NoError(t, <-done)
 
+	require.False(t, s.lease.mayClaim())
 	require.Equal(t, StateCompleted, read(t, db, running).State)
 	require.Equal(t, StateQueued, read(t, db, waiting).State)
 	require.Zero(t, read(t, db, waiting).Attempt)

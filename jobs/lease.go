@@ -98,13 +98,13 @@ func (l *lease) Stop(ctx context.Context) error {
 	return nil
 }
 
-// held reports whether others still take this node for alive, counted from the moment at which the last
-// successful heartbeat was sent, on this machine's monotonic clock.
-func (l *lease) held() bool {
+// mayClaim reports whether jobs may be claimed in this node's name: it is not draining, and others still take it for
+// alive, counted from the moment at which the last successful heartbeat was sent, on this machine's monotonic clock.
+func (l *lease) mayClaim() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
-	return time.Since(l.beatAt) < leaseFor
+	return !l.draining && time.Since(l.beatAt) < leaseFor
 }
 
 // mayRescue reports whether this node may take others for dead. After a gap in its own heartbeats, most likely an

@@ -87,7 +87,7 @@ func (s *Service) assemble() error {
 		log:       s.log,
 	}
 
-	client, err := newRiver(&s.cfg, d, s.lease.held)
+	client, err := newRiver(&s.cfg, d, s.lease.mayClaim)
 	if err != nil {
 		return err
 	}

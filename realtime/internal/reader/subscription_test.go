@@ -132,9 +132,13 @@ func (m *model) busy() bool {
 func TestRepairGoesOnUntilNothingIsUnseen(t *testing.T) {
 	t.Parallel()
 	for name, meanwhile := range map[string]func(*subscription){
-		"notified":  func(s *subscription) { require.False(t, s.offer(Position{3, "e"}, false, func() { t.Error("handed on") })) },
-		"new epoch": func(s *subscription) { require.False(t, s.offer(Position{1, "f"}, false, func() { t.Error("handed on") })) },
-		"lost":      func(s *subscription) { require.False(t, s.miss()) },
+		"notified": func(s *subscription) {
+			require.False(t, s.offer(Position{3, "e"}, false, func() { t.Error("handed on") }))
+		},
+		"new epoch": func(s *subscription) {
+			require.False(t, s.offer(Position{1, "f"}, false, func() { t.Error("handed on") }))
+		},
+		"lost": func(s *subscription) { require.False(t, s.miss()) },
 	} {
 		s := &subscription{stored: true, handed: Position{1, "e"}}
 		require.True(t, s.offer(Position{2, "e"}, true, nil), name)

@@ -136,6 +136,39 @@ func TestUnansweredHandOver(t *testing.T) {
 	require.True(t, owner.Owner())
 }
 
+// As long as the session that sent an insert lives, the insert may still be
+// committed: the hand-over is not sent again.
+func TestUnansweredHandOverWaitsForItsSession(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	n := stranger(t, db)
+	old, next := session(t, n), session(t, n)
+	h := n.handed.add([]*request{newRequest(Message{Channel: "c"})}, old.PgConn().PID())[0]
+	gone := func() []*handover {
+		list, err := n.gone(t.Context(), next, map[*handoverRow][]*handover{h.row: {h}})
+		require.NoError(t, err)
+		return list
+	}
+	require.Empty(t, gone())
+	_, err := old.Exec(t.Context(), "begin")
+	require.NoError(t, err)
+	_, err = old.Exec(t.Context(), sqlHandover, thisShard, []string{"c"}, [][]byte{{}}, []*string{nil}, []*string{nil}, []string{h.origin})
+	require.NoError(t, err)
+	require.Empty(t, gone())
+	require.Zero(t, h.row.id)
+	_, err = old.Exec(t.Context(), "commit")
+	require.NoError(t, err)
+	require.Empty(t, gone(), "it is in the outbox")
+	require.EqualValues(t, 1, h.row.id)
+	sql(t, db, "delete from millrace.outbox")
+	require.Len(t, gone(), 1)
+
+	h.row.id = 0
+	require.Empty(t, gone())
+	require.NoError(t, old.Close(t.Context()))
+	require.Eventually(t, func() bool { return len(gone()) == 1 }, soon, time.Millisecond)
+}
+
 // Channels are made anew after 30 days without a publish; their messages, keys
 // and old terms go earlier.
 func TestSweep(t *testing.T) {

@@ -32,7 +32,10 @@ const state = (page) => page.locator(".top .s");
 
 test("the one-time link that dev prints logs the browser in, and leaves the address at once", async (t) => {
   const { page, complaints } = await open(t, browser, { baseURL: api.url });
-  await page.goto(process.env.MILLRACE_LINK);
+  const answer = await page.goto(process.env.MILLRACE_LINK);
+  const policy = answer.headers()["content-security-policy"];
+  assert.match(policy, /default-src 'self'/);
+  assert.doesNotMatch(policy, /unsafe|https?:|\*/);
   await page.getByRole("heading", { name: "Overview" }).waitFor();
   await page.locator(".live.on").waitFor();
   assert.ok(!page.url().includes("login"), page.url());
@@ -133,6 +136,15 @@ test("the form runs a function and leads to its job", async (t) => {
   await state(page).getByText("completed").waitFor();
   assert.match(await page.getByLabel("Output", { exact: true }).textContent(), /"hello": "Ada"/);
   assert.deepEqual(complaints, []);
+});
+
+test("what the policy forbids is noticed here", async (t) => {
+  const { page, complaints } = await visit(t);
+  await page.evaluate(() => new Promise((resolve) => {
+    document.addEventListener("securitypolicyviolation", () => resolve(), { once: true });
+    document.body.setAttribute("style", "color: red");
+  }));
+  assert.match(complaints.join("\n"), /CSP: style-src/);
 });
 
 test("what users wrote is shown as text, wherever it shows up", async (t) => {

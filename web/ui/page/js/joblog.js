@@ -30,7 +30,10 @@ export class JobLog {
     this.#again = true;
     this.#reading ??= this.#readAll().catch((problem) => {
       if (problem.name !== "AbortError") setText(this.#state, `· ${problem.message}`);
-    }).finally(() => { this.#reading = null; });
+    }).finally(() => {
+      this.#reading = null;
+      if (this.#again) this.catchUp();
+    });
     return this.#reading;
   }
 

@@ -96,18 +96,17 @@ func (r *Route) permit(c *fiber.Ctx, id auth.Identity) error {
 	if r.Scope == AnyKey || r.Scope == Optional {
 		return nil
 	}
-	resource := ""
-	granted := false
 	if r.Resource == "" {
-		granted = id.AllowsAny(r.Scope)
-	} else {
-		var err error
-		if resource, err = pathParam(c, r.Resource); err != nil {
-			return err
+		if id.AllowsAny(r.Scope) {
+			return nil
 		}
-		granted = id.Allows(r.Scope, resource)
+		return forbidden(r.Scope, "")
 	}
-	if granted {
+	resource, err := pathParam(c, r.Resource)
+	if err != nil {
+		return err
+	}
+	if id.Allows(r.Scope, resource) {
 		return nil
 	}
 	return forbidden(r.Scope, resource)

@@ -24,7 +24,7 @@ type Check struct {
 
 // Unready is the error of Config.Ready that names the parts which do not work. Why they do not is in the errors
 // it wraps, which stay in the process.
-type Unready struct {
+type Unready struct { //nolint:errname // reads as what it says: not ready
 	Parts  []string
 	causes []error
 }

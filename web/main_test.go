@@ -97,8 +97,8 @@ func start(t testing.TB, change ...func(*Config)) *env {
 	e.server, err = New(config)
 	require.NoError(t, err)
 	for _, s := range []interface {
-		Start(context.Context) error
-		Stop(context.Context) error
+		Start(ctx context.Context) error
+		Stop(ctx context.Context) error
 	}{listener, e.store, fns, e.hub, e.jobs, e.server} {
 		require.NoError(t, s.Start(t.Context()))
 		t.Cleanup(func() {

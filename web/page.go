@@ -90,7 +90,7 @@ func (s *Server) pageRoutes() []Route {
 		file := s.page.files[name]
 		routes = append(routes, Route{
 			Method: http.MethodGet, Path: name, Scope: Public, Summary: "The page.",
-			Handler: func(c *fiber.Ctx) error { return file.serve(c) },
+			Handler: file.serve,
 		})
 	}
 	return routes

@@ -16,7 +16,7 @@ import (
 const contentProblem = "application/problem+json"
 
 // Problem is a refusal, in memory and on the wire.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Type      string       `json:"type"`
 	Title     string       `json:"title"`
 	Status    int          `json:"status"`

@@ -19,8 +19,7 @@ import (
 // problemOf is the one place that turns errors of the other packages into problems. What it does not know is
 // internal: the text stays here.
 func problemOf(err error) *Problem {
-	var own *Problem
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*Problem](err); ok {
 		return own
 	}
 	for _, known := range []func(error) *Problem{typedProblem, sentinelProblem, databaseProblem} {

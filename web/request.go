@@ -19,7 +19,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/auth"
 )
 
-const headerRequestID = "X-Request-Id"
+const headerRequestID = fiber.HeaderXRequestID
 
 // request is what is known about one request while it is answered.
 type request struct {

@@ -239,10 +239,10 @@ func (s *Server) guard(route *Route) fiber.Handler {
 // context is a request's own: it ends with its time or with the server, and never belongs to Fiber, whose
 // contexts are used again for other requests.
 func (s *Server) context(timeout time.Duration) (context.Context, context.CancelFunc) {
-	switch timeout {
-	case Endless:
+	if timeout == Endless {
 		return s.base, func() {}
-	case 0:
+	}
+	if timeout == 0 {
 		timeout = requestTimeout
 	}
 	return context.WithTimeout(s.base, timeout)

@@ -54,7 +54,7 @@ func (e *env) play(t *testing.T, s scenario) answer {
 	return got
 }
 
-func TestScenarios(t *testing.T) {
+func TestScenarios(t *testing.T) { //nolint:tparallel // one server; some build on those before
 	t.Parallel()
 	e := start(t)
 	deep := strings.Repeat("[", 100) + strings.Repeat("]", 100)

@@ -14,12 +14,16 @@ import (
 	"github.com/millrace-dev/millrace/internal/testdb"
 )
 
-// session opens one as a sequencer would.
+// session opens one as a sequencer would, to be used by hand: it may be silent.
 func session(t *testing.T, n *node) *pgx.Conn {
 	t.Helper()
 	conn, err := n.connect(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { n.disconnect(conn) })
+	for _, setting := range []string{"idle_session_timeout", "idle_in_transaction_session_timeout"} {
+		_, err := conn.Exec(t.Context(), "set "+setting+" = 0")
+		require.NoError(t, err)
+	}
 	return conn
 }
 
@@ -129,7 +133,9 @@ func TestHungOwnerIsReplaced(t *testing.T) {
 	t.Parallel()
 	db := testdb.New(t)
 	hung := stranger(t, db)
-	conn := session(t, hung)
+	conn, err := hung.connect(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { hung.disconnect(conn) })
 	won, err := tryLock(t.Context(), conn, electionLock)
 	require.NoError(t, err)
 	require.True(t, won)

@@ -31,6 +31,11 @@ type Config struct {
 	// allowed.
 	AllowedOrigins []string
 
+	// PublicURL is the address that browsers know, such as
+	// "https://jobs.example.com", when a proxy stands in front; empty means
+	// what the request says.
+	PublicURL string
+
 	// NodeName is what people see of this instance; empty means the host's name.
 	NodeName string
 	// Queues are the queues that this instance works on, and how many jobs of
@@ -47,6 +52,8 @@ type Config struct {
 	// 0 means 30 s.
 	DrainTimeout time.Duration
 
+	// Version is shown in /openapi.json.
+	Version string
 	// Logger hears of what happens; nil means slog.Default().
 	Logger *slog.Logger
 }

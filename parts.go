@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
@@ -84,6 +85,11 @@ func (p *parts) migrate(ctx context.Context) error {
 		}
 		return nil
 	}
+	return p.migrated(ctx)
+}
+
+// migrated says which migration the database lacks.
+func (p *parts) migrated(ctx context.Context) error {
 	list, err := migrations.List(ctx, p.pool)
 	if err != nil {
 		return fmt.Errorf("read the database's schema version: %w", err)
@@ -124,7 +130,8 @@ func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 	p.links.jobs, p.links.hub = p.jobs, p.hub
 	p.web, err = web.New(web.Config{
 		Addr: p.cfg.Addr, Jobs: p.jobs, Functions: p.functions, Hub: p.hub, Auth: p.auth,
-		AllowedOrigins: p.cfg.AllowedOrigins, UI: ui.Files(), Metrics: p.metrics,
+		AllowedOrigins: p.cfg.AllowedOrigins, PublicURL: p.cfg.PublicURL, Version: p.cfg.Version,
+		UI: ui.Files(), Metrics: p.metrics,
 		Ready: p.readiness(), Logger: p.cfg.Logger,
 	})
 	if err != nil {
@@ -137,15 +144,35 @@ func (p *parts) guardPublicAddress(ctx context.Context) error {
 	if !p.cfg.public() {
 		return nil
 	}
-	keys, err := p.auth.ListKeys(ctx, "", 1)
+	live, err := p.hasLiveKey(ctx)
 	if err != nil {
 		return fmt.Errorf("look for an API key: %w", err)
 	}
-	if len(keys) == 0 {
+	if !live {
 		return fmt.Errorf("%w: make one with `millrace keys create --scope admin --database-url …`, or serve on 127.0.0.1 (asked for %s)",
 			ErrPublicWithoutKeys, p.cfg.Addr)
 	}
 	return nil
+}
+
+// hasLiveKey reports whether anybody could authenticate.
+func (p *parts) hasLiveKey(ctx context.Context) (bool, error) {
+	const page = 100
+	for after := ""; ; {
+		keys, err := p.auth.ListKeys(ctx, after, page)
+		if err != nil {
+			return false, err
+		}
+		for _, k := range keys {
+			if k.RevokedAt == nil && (k.ExpiresAt == nil || k.ExpiresAt.After(time.Now())) {
+				return true, nil
+			}
+		}
+		if len(keys) < page {
+			return false, nil
+		}
+		after = keys[len(keys)-1].ID
+	}
 }
 
 // start runs the parts from the ground up.
@@ -173,6 +200,7 @@ func (p *parts) stop(ctx context.Context) error {
 func (p *parts) readiness() func(context.Context) error {
 	return web.Readiness(
 		web.Check{Name: "database", Run: p.pool.Ping},
+		web.Check{Name: "migrations", Run: p.migrated},
 		web.Check{Name: "listener", Run: func(context.Context) error {
 			if !p.listener.Healthy() {
 				return errors.New("the listening connection is down")

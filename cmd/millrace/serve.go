@@ -15,6 +15,7 @@ type serveCmd struct {
 	Addr           string         `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on."`
 	ListenURL      string         `env:"MILLRACE_LISTEN_URL" placeholder:"URL" help:"Direct address of the same Postgres, when --database-url goes through a transaction-pooling proxy."`
 	AllowedOrigins []string       `placeholder:"ORIGIN" help:"Sites whose pages may call the API and open sockets, such as https://app.example.com."`
+	PublicURL      string         `env:"MILLRACE_PUBLIC_URL" placeholder:"URL" help:"Address that browsers know, such as https://jobs.example.com, when a proxy that speaks TLS stands in front."`
 	Queues         map[string]int `default:"default=100" mapsep:"," placeholder:"NAME=N" help:"Queues to work on, and how many jobs of each to run at once."`
 }
 
@@ -30,6 +31,8 @@ func (s *serveCmd) Run(ctx context.Context, out *streams) error {
 		ListenURL:      s.ListenURL,
 		Addr:           s.Addr,
 		AllowedOrigins: s.AllowedOrigins,
+		PublicURL:      s.PublicURL,
+		Version:        version,
 		Queues:         s.Queues,
 		Logger:         s.logger(out.err),
 	})

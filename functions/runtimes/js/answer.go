@@ -124,8 +124,6 @@ func (c *call) conclude(kind string, args []any) error {
 	switch {
 	case kind == "done" && len(texts) == 1:
 		c.decide(texts[0], nil)
-	case kind == "exhausted":
-		c.decide("", c.program.memoryLimit())
 	case kind == "invalid" && len(texts) == 2:
 		c.decide("", invalidOutput(&scriptError{Name: texts[0], Message: texts[1]}))
 	case kind == "fail" && len(texts) == 3:

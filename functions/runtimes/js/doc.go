@@ -8,7 +8,8 @@
 //
 //	it does this                                    and the job fails with
 //	loops for ever, or backtracks in a regexp       timeout
-//	needs more memory than its limit                memory_limit
+//	needs more memory than its limit                memory_limit (and so does throw null, which is what the
+//	                                                engine itself throws without memory for an error)
 //	throws, anything                                exception, with message and stack in its own file:line:column
 //	recurses without end                            exception (InternalError: stack overflow)
 //	awaits what nothing can settle                  stalled, at once

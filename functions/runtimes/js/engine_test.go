@@ -1,8 +1,10 @@
 package js
 
 import (
+	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +66,25 @@ func TestEnginePassesValues(t *testing.T) {
 	require.NoError(t, machine.call("f", "a\x00é😀"))
 	require.Equal(t, []any{1, "a\x00é😀", 1, 0.5, true, "thrown by the host"}, got)
 	require.Error(t, evaluate(t, machine, `api.f`), "what was adopted is out of reach")
+}
+
+// counter is a VM that is interrupted and does not care.
+type counter struct {
+	vm
+	interrupts atomic.Int32
+}
+
+func (c *counter) interrupt() { c.interrupts.Add(1) }
+
+// One interrupt is not enough: the engine forgets one that comes between two calls into it.
+func TestWatchRepeatsItself(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var c counter
+	stop := watch(ctx, &c)
+	require.Eventually(t, func() bool { return c.interrupts.Load() >= 3 }, 10*time.Second, time.Millisecond)
+	stop()
 }
 
 func TestEngineErrors(t *testing.T) {

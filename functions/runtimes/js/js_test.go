@@ -233,6 +233,17 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+func TestMemoryLimitIsTheFunctions(t *testing.T) {
+	t.Parallel()
+	runner := newRunner(t, js.Config{MemoryLimit: 16 << 20})
+	body := `export default () => new Uint8Array(24 * 1024 * 1024).length`
+	_, err := invoke(t, runner, prepare(t, runner, body), "null", &recorder{}, 20*time.Second)
+	require.Equal(t, jobs.CodeMemoryLimit, failure(t, err).Code)
+	output, err := invoke(t, runner, prepare(t, runner, `export const config = {memory: "32MiB"};`+body), "null", &recorder{}, 20*time.Second)
+	require.NoError(t, err)
+	require.Equal(t, "25165824", output)
+}
+
 func TestLoopsEnd(t *testing.T) {
 	t.Parallel()
 	runner := newRunner(t, js.Config{})

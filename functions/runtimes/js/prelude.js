@@ -5,7 +5,7 @@
 // replaces them (JSON.stringify, say) harms nobody but itself.
 //
 // host(kind, ...) is the only way out. Kinds: log, progress, now, random, bytes, uuid answer at once; op and timer
-// are answered later through settle; done, invalid, fail and exhausted end the call; module answers look; web loads
+// are answered later through settle; done, invalid and fail end the call; module answers look; web loads
 // the rest of this.
 (() => {
   "use strict";
@@ -147,10 +147,6 @@
   };
   const why = () => {
     if (!failed) return;
-    if (reason === null) { // what the engine throws when there is no memory for an error; nobody else throws null
-      host("exhausted");
-      return;
-    }
     const { name, message, stack, retryable } = describe(reason);
     host("fail", name, message, stack, retryable);
   };

@@ -78,9 +78,9 @@ func (l *load) check(t *testing.T, db *testdb.DB, nodes []*brokerNode) {
 	t.Helper()
 	requireGapless(t, db)
 	require.Empty(t, l.failed)
-	require.EqualValues(t, l.attempts.Load(), l.count(), "an offset was given out twice")
-	require.EqualValues(t, l.count(), query[int](t, db, "select count(*) from millrace.message"), "a row without, or rows with one, acknowledgement")
-	require.EqualValues(t, l.count(), query[int](t, db, "select count(distinct data) from millrace.message"))
+	require.Equal(t, int(l.attempts.Load()), l.count(), "an offset was given out twice")
+	require.Equal(t, l.count(), query[int](t, db, "select count(*) from millrace.message"), "a row without, or rows with one, acknowledgement")
+	require.Equal(t, l.count(), query[int](t, db, "select count(distinct data) from millrace.message"))
 	for channel, acked := range l.acked {
 		rows, err := db.Pool.Query(t.Context(), "select pos, data from millrace.message where channel = $1", channel)
 		require.NoError(t, err)

@@ -57,7 +57,7 @@ func listen(t *testing.T, cfg postgres.ListenerConfig, channels ...string) (*pos
 	return l, list
 }
 
-func TestListener(t *testing.T) {
+func TestListener(t *testing.T) { //nolint:tparallel // the parts share a cluster that stops with the test
 	t.Parallel()
 	cluster, err := postgres.StartCluster(t.Context(), postgres.ClusterConfig{Ephemeral: true})
 	require.NoError(t, err)
@@ -97,18 +97,18 @@ func TestListener(t *testing.T) {
 func testKilledListener(t *testing.T, url string) {
 	t.Helper()
 	l, on := listen(t, postgres.ListenerConfig{URL: url}, "a")
-	first := receive(t, on[0].resets)
+	ended := receive(t, on[0].resets).Done()
 	for i := range 5 {
 		pid := l.BackendPID()
 		run(t, url, fmt.Sprintf("select pg_terminate_backend(%d)::text", pid))
 		second := receive(t, on[0].resets)
-		<-first.Done() // the old connection's reset was told to end
+		<-ended // the old connection's reset was told to end
 		require.NotEqual(t, pid, l.BackendPID())
 		// The reset promises that LISTEN is in force: what is sent from here on arrives.
 		run(t, url, fmt.Sprintf("select pg_notify('a', 'after %d')::text", i))
 		require.Equal(t, fmt.Sprintf("after %d", i), receive(t, on[0].heard))
 		require.True(t, l.Healthy())
-		first = second
+		ended = second.Done()
 	}
 }
 

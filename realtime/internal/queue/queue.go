@@ -12,6 +12,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -53,7 +54,7 @@ func (q *Queue[T]) Return(items []T) {
 		return
 	}
 	q.mu.Lock()
-	q.items = append(items[:len(items):len(items)], q.items...)
+	q.items = append(slices.Clip(items), q.items...)
 	q.mu.Unlock()
 	q.Signal()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -68,7 +69,7 @@ func (r *Reader) History(ctx context.Context, channel string, q Query) ([]*Publi
 		statement, since = sqlHistoryReverse, math.MaxInt64
 	}
 	if q.Since != nil {
-		since = int64(min(q.Since.Offset, math.MaxInt64)) //nolint:gosec // bounded
+		since = int64(min(q.Since.Offset, math.MaxInt64))
 	}
 	limit := size
 	if q.Limit > 0 {
@@ -108,7 +109,7 @@ func scanPublication(row pgx.Row, before ...any) (*Publication, error) {
 	var meta *string
 	var at *time.Time
 	p := &Publication{}
-	into := append(before[:len(before)-1:len(before)-1], &top.Offset, &top.Epoch, &pos, &p.Data, &meta, &at)
+	into := slices.Concat(before[:len(before)-1], []any{&top.Offset, &top.Epoch, &pos, &p.Data, &meta, &at})
 	if err := row.Scan(into...); err != nil {
 		return nil, err //nolint:wrapcheck // the callers say what was being read
 	}

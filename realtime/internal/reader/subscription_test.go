@@ -35,7 +35,7 @@ func TestSubscriptionHandsOnEverythingOnce(t *testing.T) {
 			m.handOn()
 			m.end()
 		}
-		require.Equal(t, m.top+1, m.want, "something was never handed on")
+		require.Equal(t, m.want, m.top+1, "something was never handed on")
 	})
 }
 

@@ -14,12 +14,7 @@ import (
 // moved meanwhile is seen in one of them. soon is when to look again.
 func (s *Sequencer) resolve(ctx context.Context, conn *pgx.Conn) (soon time.Time, err error) {
 	soon = time.Now().Add(tendEach)
-	rows := map[*handoverRow][]*handover{}
-	for _, h := range s.handed.all() {
-		if h.row.id == 0 || time.Since(h.row.since) >= tendEach {
-			rows[h.row] = append(rows[h.row], h)
-		}
-	}
+	rows := s.overdue()
 	if len(rows) == 0 {
 		return soon, nil
 	}
@@ -39,6 +34,24 @@ func (s *Sequencer) resolve(ctx context.Context, conn *pgx.Conn) (soon time.Time
 	if err != nil {
 		return soon, err
 	}
+	s.conclude(gone, found)
+	return soon, nil
+}
+
+// overdue returns the hand-overs to look up, by their rows.
+func (s *Sequencer) overdue() map[*handoverRow][]*handover {
+	rows := map[*handoverRow][]*handover{}
+	for _, h := range s.handed.all() {
+		if h.row.id == 0 || time.Since(h.row.since) >= tendEach {
+			rows[h.row] = append(rows[h.row], h)
+		}
+	}
+	return rows
+}
+
+// conclude answers the hand-overs that are not in the outbox any more, or sends
+// them again.
+func (s *Sequencer) conclude(gone []*handover, found map[string]Position) {
 	var again []*request
 	for _, h := range gone {
 		position, isThere := found[h.origin]
@@ -54,7 +67,6 @@ func (s *Sequencer) resolve(ctx context.Context, conn *pgx.Conn) (soon time.Time
 		}
 	}
 	s.giveBack(again)
-	return soon, nil
 }
 
 // gone returns the hand-overs that are not in the outbox and will not be.

@@ -32,7 +32,7 @@ type Sequencer struct {
 func New(cfg Config) (*Sequencer, error) {
 	var errs []error
 	if cfg.Pool == nil || cfg.URL == "" || cfg.Keep == nil {
-		errs = append(errs, errors.New("Pool, URL and Keep are needed")) //nolint:err113 // read by a person at start
+		errs = append(errs, errors.New("a Pool, a URL and Keep are needed")) //nolint:err113 // read by a person at start
 	}
 	if cfg.QueueBytes < 0 || cfg.Patience < 0 || cfg.ElectionInterval < 0 {
 		errs = append(errs, errors.New("sizes and times must not be negative")) //nolint:err113 // read by a person at start

@@ -13,7 +13,7 @@ import (
 
 // riverTarget is the version of River's schema that the pinned River needs.
 // Raise it together with River, in a migration of its own.
-const riverTarget = 6
+const riverTarget = 8
 
 // River's steps commit one by one: its version 6 uses an enum value that its
 // version 4 adds, which Postgres refuses inside one transaction. River keeps

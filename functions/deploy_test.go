@@ -31,7 +31,7 @@ func TestDeployAndRun(t *testing.T) {
 	require.Equal(t, first.Version, second.Previous)
 	require.Equal(t, "3", mustCall(t, s, "orders.charge", "1"))
 
-	output, err := call(t, s, "orders.charge", first.Version, "1", 20*time.Second)
+	output, err := call(t, s, "orders.charge", first.Version, "1", patience)
 	require.NoError(t, err)
 	require.Equal(t, "2", output, "an attempt stays on its version")
 
@@ -102,7 +102,7 @@ func TestRollbackRemoveAndVersions(t *testing.T) {
 	_, err = s.Versions(t.Context(), "nobody")
 	require.ErrorIs(t, err, functions.ErrUnknownFunction)
 
-	output, err := call(t, s, "fn", second.Version, "null", 20*time.Second)
+	output, err := call(t, s, "fn", second.Version, "null", patience)
 	require.NoError(t, err, "what runs on a removed function runs to its end")
 	require.Equal(t, `"two"`, output)
 
@@ -215,7 +215,7 @@ func TestConcurrentDeploys(t *testing.T) {
 	db := testdb.New(t)
 	a, b := start(t, db, setup{}), start(t, db, setup{})
 	var wg sync.WaitGroup
-	for i := range 10 {
+	for i := range 4 {
 		wg.Go(func() { deploy(t, a, returns("same", "'s'"), returns(fmt.Sprint("a", i), fmt.Sprint(i))) })
 		wg.Go(func() { deploy(t, b, returns(fmt.Sprint("b", i), fmt.Sprint(i)), returns("same", "'s'")) })
 	}
@@ -223,9 +223,9 @@ func TestConcurrentDeploys(t *testing.T) {
 	for _, s := range []instance{a, b} {
 		list, err := s.List(t.Context())
 		require.NoError(t, err)
-		require.Len(t, list, 21)
+		require.Len(t, list, 9)
 		require.Equal(t, `"s"`, mustCall(t, s, "same", "null"))
-		require.Equal(t, "7", mustCall(t, s, "a7", "null"))
-		require.Equal(t, "7", mustCall(t, s, "b7", "null"))
+		require.Equal(t, "3", mustCall(t, s, "a3", "null"))
+		require.Equal(t, "3", mustCall(t, s, "b3", "null"))
 	}
 }

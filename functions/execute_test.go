@@ -22,6 +22,10 @@ import (
 func TestFaultsHarmNoNeighbour(t *testing.T) {
 	t.Parallel()
 	s := start(t, testdb.New(t), setup{js: functions.JSConfig{MemoryLimit: 16 << 20}})
+	length := 1e7 // some seconds
+	if raceEnabled {
+		length = 1e6
+	}
 	faults := map[string]struct{ body, code string }{
 		"loop":      {"for (;;) {}", jobs.CodeTimeout},
 		"asyncloop": {"for (;;) await null", jobs.CodeTimeout},
@@ -31,7 +35,7 @@ func TestFaultsHarmNoNeighbour(t *testing.T) {
 		"recursion": {"(function f() { f() })()", jobs.CodeException},
 		"stalls":    {"await new Promise(() => {})", jobs.CodeStalled},
 		"output":    {"return 1n", jobs.CodeInvalidOutput},
-		"native":    {"return Array.prototype.indexOf.call({length: 1e7}, 1)", jobs.CodeTimeout},
+		"native":    {fmt.Sprintf("return Array.prototype.indexOf.call({length: %v}, 1)", length), jobs.CodeTimeout},
 	}
 	sources := []functions.Source{source("neighbour", "export default async (n, ctx) => { await new Promise(r => setTimeout(r, 5)); ctx.progress(n); return n }")}
 	for name, fault := range faults {
@@ -42,7 +46,7 @@ func TestFaultsHarmNoNeighbour(t *testing.T) {
 	var wg sync.WaitGroup
 	for name, fault := range faults {
 		wg.Go(func() {
-			timeout := time.Minute
+			timeout := patience
 			if fault.code == jobs.CodeTimeout {
 				timeout = time.Second
 			}
@@ -56,7 +60,7 @@ func TestFaultsHarmNoNeighbour(t *testing.T) {
 
 	for i := range 40 {
 		wg.Go(func() {
-			output, err := call(t, s, "neighbour", "", fmt.Sprint(i), 60*time.Second)
+			output, err := call(t, s, "neighbour", "", fmt.Sprint(i), patience)
 			if err != nil || output != fmt.Sprint(i) {
 				t.Errorf("neighbour %d: %s %v", i, output, err)
 			}
@@ -124,7 +128,7 @@ func TestLoadIsShared(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 200 {
 		wg.Go(func() {
-			output, err := call(t, b, "fn", "", fmt.Sprint(i), 60*time.Second)
+			output, err := call(t, b, "fn", "", fmt.Sprint(i), patience)
 			if err != nil || output != fmt.Sprint(i) {
 				t.Errorf("%d: %s %v", i, output, err)
 			}

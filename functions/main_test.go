@@ -16,6 +16,9 @@ import (
 	"github.com/millrace-dev/millrace/jobs"
 )
 
+// patience is for what must happen, on a machine however busy.
+const patience = 3 * time.Minute
+
 func TestMain(m *testing.M) { testdb.Main(m) }
 
 // world is what functions reach: it records what they published, enqueued, logged and reported.
@@ -80,11 +83,12 @@ func start(t testing.TB, db *testdb.DB, opts setup) instance {
 		listener = postgres.NewListener(postgres.ListenerConfig{URL: db.URL})
 	}
 
+	opts.js.BuildTime = patience
 	w := &world{}
 	s, err := functions.New(functions.Config{Pool: db.Pool, Listener: listener, Publisher: w, Enqueuer: w, JS: opts.js})
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		require.NoError(t, s.Stop(ctx))
 	})
@@ -137,7 +141,7 @@ func call(t testing.TB, s instance, name, version, input string, timeout time.Du
 
 func mustCall(t testing.TB, s instance, name, input string) string {
 	t.Helper()
-	output, err := call(t, s, name, "", input, 20*time.Second)
+	output, err := call(t, s, name, "", input, patience)
 	require.NoError(t, err)
 
 	return output

@@ -34,7 +34,7 @@ func next(t *testing.T, changes <-chan functions.Change) functions.Change {
 	case change := <-changes:
 		require.NoError(t, change.Err)
 		return change
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("nothing was deployed")
 		return functions.Change{}
 	}

@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
 	"github.com/millrace-dev/millrace/jobs"
 )
-
-// buildTime is what the top level of a function's file may take at deploy.
-const buildTime = 5 * time.Second
 
 // Build bundles source, runs its top level once in a VM with limits to see what it exports, and checks its
 // configuration. Mistakes are a *runtimes.BuildError.
@@ -23,12 +19,12 @@ func (r *Runner) Build(ctx context.Context, source runtimes.Source) (runtimes.Ar
 
 	program, err := r.compile(runtimes.Version{Function: source.Name, Entry: source.Entry, Code: out.code, SourceMap: out.sourceMap})
 	if err != nil {
-		return runtimes.Artifact{}, buildError(source, program, err)
+		return runtimes.Artifact{}, r.buildError(source, program, err)
 	}
 
 	exports, err := r.look(ctx, program)
 	if err != nil {
-		return runtimes.Artifact{}, buildError(source, program, err)
+		return runtimes.Artifact{}, r.buildError(source, program, err)
 	}
 
 	config, err := checkExports(source, exports, r.config.MaxMemory)
@@ -45,7 +41,7 @@ type exports struct{ function, config string }
 // look runs the top level of a program and returns what it exports.
 func (r *Runner) look(ctx context.Context, p *program) (exports, error) {
 	var found exports
-	err := r.isolated(ctx, isolation{p.function, p.memory, buildTime}, func(ctx context.Context) error {
+	err := r.isolated(ctx, isolation{p.function, p.memory, r.config.BuildTime}, func(ctx context.Context) error {
 		host := func(args []any) (any, error) {
 			if kind, _ := args[0].(string); kind == "module" && len(args) == 3 {
 				found.function, _ = args[1].(string)
@@ -101,14 +97,14 @@ func checkExports(source runtimes.Source, found exports, maxMemory int64) (runti
 }
 
 // buildError turns what went wrong while the top level ran into a diagnostic, and leaves faults of ours as they are.
-func buildError(source runtimes.Source, p *program, err error) error {
+func (r *Runner) buildError(source runtimes.Source, p *program, err error) error {
 	d := runtimes.Diagnostic{Function: source.Name, File: source.Entry}
 
 	var thrown *scriptError
 	var failure *jobs.Failure
 	switch {
 	case errors.As(err, &failure) && failure.Code == jobs.CodeTimeout, errors.As(err, &thrown) && thrown.interrupted():
-		d.Message = fmt.Sprintf("the top level of the file takes more than %s: it may only prepare, the function does the work", buildTime)
+		d.Message = fmt.Sprintf("the top level of the file takes more than %s: it may only prepare, the function does the work", r.config.BuildTime)
 	case !errors.As(err, &thrown):
 		return err
 	case thrown.outOfMemory():

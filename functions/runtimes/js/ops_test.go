@@ -37,7 +37,7 @@ func TestOperations(t *testing.T) {
 		return {id, refused, wrong, big, percent};
 	}`)
 	host := &recorder{}
-	output, err := invoke(t, runner, program, "null", host, 5*time.Second)
+	output, err := invoke(t, runner, program, "null", host, patience)
 	require.NoError(t, err)
 	require.JSONEq(t, `{"id":"1","refused":"publish to forbidden: not this channel","wrong":"enqueue x.y: there is no option \"colour\"","big":"TypeError","percent":"TypeError"}`, output)
 	require.Equal(t, []string{"40 on the way"}, host.progress)
@@ -56,7 +56,7 @@ func TestForgottenAwaitLosesNothing(t *testing.T) {
 	runner := newRunner(t, js.Config{})
 	program := prepare(t, runner, `export default (input, ctx) => { ctx.publish("a", 1); ctx.publish("forbidden", 2); return "done" }`)
 	host := &recorder{delay: 30 * time.Millisecond}
-	output, err := invoke(t, runner, program, "null", host, 5*time.Second)
+	output, err := invoke(t, runner, program, "null", host, patience)
 	require.NoError(t, err)
 	require.Equal(t, `"done"`, output)
 	require.Equal(t, []string{"a 1"}, host.published)
@@ -70,7 +70,7 @@ func TestOperationsInFlightAreBounded(t *testing.T) {
 		await Promise.all(Array.from({length: 500}, (_, i) => ctx.publish("c", i)));
 	}`)
 	host := &recorder{delay: time.Millisecond}
-	_, err := invoke(t, runner, program, "null", host, 20*time.Second)
+	_, err := invoke(t, runner, program, "null", host, patience)
 	require.NoError(t, err)
 	require.Len(t, host.published, 500)
 	require.LessOrEqual(t, host.most, 64)
@@ -92,7 +92,7 @@ func TestCallsAreIsolated(t *testing.T) {
 	runner := newRunner(t, js.Config{})
 	program := prepare(t, runner, `let n = 0; export default () => { globalThis.seen = (globalThis.seen ?? 0) + 1; return ++n + globalThis.seen }`)
 	for range 3 {
-		output, err := invoke(t, runner, program, "null", &recorder{}, time.Second)
+		output, err := invoke(t, runner, program, "null", &recorder{}, patience)
 		require.NoError(t, err)
 		require.Equal(t, "2", output)
 	}
@@ -106,7 +106,7 @@ func TestTwoHundredAtOnce(t *testing.T) {
 	errs := make([]error, 200)
 	for i := range errs {
 		wg.Go(func() {
-			output, err := invoke(t, runner, program, fmt.Sprint(i), &recorder{}, 30*time.Second)
+			output, err := invoke(t, runner, program, fmt.Sprint(i), &recorder{}, patience)
 			if err == nil && output != fmt.Sprint(i*2) {
 				err = fmt.Errorf("%d gave %s", i, output)
 			}
@@ -128,7 +128,7 @@ func TestBudgetAdmits(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 10 {
 		wg.Go(func() {
-			_, err := invoke(t, runner, program, "1", host, 10*time.Second)
+			_, err := invoke(t, runner, program, "1", host, patience)
 			require.NoError(t, err)
 		})
 	}
@@ -136,11 +136,11 @@ func TestBudgetAdmits(t *testing.T) {
 	require.Len(t, host.published, 10)
 	require.Equal(t, 2, host.most, "two limits fit into the budget")
 
-	slow := &recorder{delay: 2 * time.Second}
+	slow := &recorder{delay: patience}
 	for range 2 {
-		wg.Go(func() { _, _ = invoke(t, runner, program, "1", slow, 500*time.Millisecond) })
+		wg.Go(func() { _, _ = invoke(t, runner, program, "1", slow, 5*time.Second) })
 	}
-	require.Eventually(t, func() bool { slow.mu.Lock(); defer slow.mu.Unlock(); return slow.inFlight == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { slow.mu.Lock(); defer slow.mu.Unlock(); return slow.inFlight == 2 }, patience, time.Millisecond)
 	_, err := invoke(t, runner, program, "1", &recorder{}, 50*time.Millisecond)
 	require.Contains(t, failure(t, err).Message, "memory budget")
 	wg.Wait()
@@ -153,22 +153,26 @@ func TestUninterruptible(t *testing.T) {
 	runner := newRunner(t, js.Config{
 		MemoryLimit: 8 << 20, MaxMemory: 8 << 20, Budget: 16 << 20, Logger: slog.New(slog.NewTextHandler(&said, nil)),
 	})
-	stuck := prepare(t, runner, `export default () => Array.prototype.indexOf.call({length: 2e7}, 1)`)
+	length := 2e7 // some seconds
+	if raceEnabled {
+		length = 1e6
+	}
+	stuck := prepare(t, runner, fmt.Sprintf(`export default () => Array.prototype.indexOf.call({length: %v}, 1)`, length))
 	neighbour := prepare(t, runner, `export default (n) => n + 1`)
 
 	begin := time.Now()
 	_, err := invoke(t, runner, stuck, "null", &recorder{}, 100*time.Millisecond)
 	require.Equal(t, jobs.CodeTimeout, failure(t, err).Code)
-	require.Less(t, time.Since(begin), 100*time.Millisecond+js.Grace+time.Second)
+	require.Less(t, time.Since(begin), patience)
 	require.Equal(t, 1, runner.Abandoned())
 	require.Contains(t, said.String(), "cannot be interrupted")
 
 	for i := range 20 {
-		output, err := invoke(t, runner, neighbour, fmt.Sprint(i), &recorder{}, 5*time.Second)
+		output, err := invoke(t, runner, neighbour, fmt.Sprint(i), &recorder{}, patience)
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprint(i+1), output)
 	}
-	require.Eventually(t, func() bool { return runner.Abandoned() == 0 }, 60*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return runner.Abandoned() == 0 }, patience, 10*time.Millisecond)
 	require.Contains(t, said.String(), "ended after all")
 }
 
@@ -202,7 +206,7 @@ func TestClosed(t *testing.T) {
 		_, err := runner.Invoke(context.Background(), begun, runtimes.Call{}, host)
 		result <- err
 	}()
-	require.Eventually(t, func() bool { return len(host.logged()) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(host.logged()) == 1 }, patience, time.Millisecond)
 	require.NoError(t, runner.Close(t.Context()))
 	require.ErrorIs(t, <-result, js.ErrClosed)
 	_, err := runner.Invoke(t.Context(), program, runtimes.Call{}, host)
@@ -224,10 +228,13 @@ func residentMiB(t *testing.T) int {
 
 // Not parallel: it measures the process.
 func TestMemoryIsGivenBack(t *testing.T) { //nolint:paralleltest // see above
+	if raceEnabled {
+		t.Skip("the race detector keeps memory of its own")
+	}
 	runner := newRunner(t, js.Config{})
 	program := prepare(t, runner, `export default () => { const a = []; for (let i = 0; i < 30000; i++) a.push({i, s: "x" + i}); return a.length }`)
 	call := func() {
-		_, err := invoke(t, runner, program, "null", &recorder{}, 10*time.Second)
+		_, err := invoke(t, runner, program, "null", &recorder{}, patience)
 		require.NoError(t, err)
 	}
 	for range 3 {

@@ -21,6 +21,7 @@ import (
 const (
 	DefaultMemoryLimit = 64 << 20
 	DefaultMaxMemory   = 512 << 20
+	DefaultBuildTime   = 5 * time.Second
 )
 
 // Grace is how long Invoke waits, after its context has ended, for the engine to notice. The engine looks between
@@ -41,6 +42,8 @@ type Config struct {
 	// half of the memory that this process may use, and 512 MiB at least. The engine's memory lies outside the Go
 	// heap, so GOMEMLIMIT knows nothing of it.
 	Budget int64
+	// BuildTime bounds how long the top level of a function's file may run at deploy; 0 means 5 s.
+	BuildTime time.Duration
 	// Logger gets what operators must know; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -70,6 +73,10 @@ func New(config Config) (*Runner, error) {
 		config.Logger = slog.Default()
 	}
 
+	if config.BuildTime == 0 {
+		config.BuildTime = DefaultBuildTime
+	}
+
 	if config.MemoryLimit == 0 {
 		config.MemoryLimit = DefaultMemoryLimit
 	}
@@ -93,6 +100,10 @@ func New(config Config) (*Runner, error) {
 
 	if config.Budget < config.MaxMemory {
 		mistakes = append(mistakes, errors.New("at least MaxMemory is needed for Budget"))
+	}
+
+	if config.BuildTime < 0 {
+		mistakes = append(mistakes, errors.New("a negative BuildTime leaves no time"))
 	}
 
 	if err := errors.Join(mistakes...); err != nil {

@@ -55,7 +55,7 @@ func TestDev(t *testing.T) {
 		require.Eventually(t, func() bool {
 			found = regexp.MustCompile(pattern).FindStringSubmatch(where.String())
 			return found != nil
-		}, 30*time.Second, 20*time.Millisecond, "%s in\n%s\n%s", pattern, &stdout, &stderr)
+		}, time.Minute, 20*time.Millisecond, "%s in\n%s\n%s", pattern, &stdout, &stderr)
 		return found
 	}
 	ready := shows(&stdout, `export MILLRACE_URL=(\S+) MILLRACE_KEY=(\S+)\n`)

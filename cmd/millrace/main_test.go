@@ -37,7 +37,7 @@ type result struct {
 // millrace runs the program in this process.
 func execute(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	return executeContext(ctx, stdin, args...)
 }

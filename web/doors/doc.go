@@ -20,8 +20,15 @@
 // this package does for them what a server does: it counts them against a limit, and Stop ends them with code
 // 3001, which tells clients to reconnect, and waits.
 //
+// # Who reads
+//
+// Connections of the official protocol, of which there may be very many that say nothing, have no goroutine on
+// Linux: internal/poll wakes them and internal/wsframe takes their bytes apart. Where that cannot be (other systems,
+// TLS in this process, Config.NoPolling), and for plain WebSockets, contrib/websocket upgrades and hands the inner
+// connection to a goroutine. One suite of tests runs over both.
+//
 // # Imports
 //
-// realtime, Fiber, gofiber/contrib/websocket and the WebSocket under that. Refusals are returned as errors; the
+// realtime, Fiber, gofiber/contrib/websocket and the WebSocket under that, x/sys/unix. Refusals are returned as errors; the
 // server that mounts the doors makes problem documents of them.
 package doors

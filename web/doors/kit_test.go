@@ -77,6 +77,17 @@ func credentials(user string) (realtime.Credentials, error) {
 	}}, nil
 }
 
+// overBoth runs a test of the official protocol over its two doors.
+func overBoth(t *testing.T, test func(t *testing.T, with setup)) {
+	t.Helper()
+	for name, noPolling := range map[string]bool{"polled": false, "goroutines": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, setup{doors: doors.Config{NoPolling: noPolling}})
+		})
+	}
+}
+
 // open starts a site for the time of a test.
 func open(t *testing.T, s setup) *site {
 	t.Helper()

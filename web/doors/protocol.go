@@ -24,6 +24,10 @@ func (d *Doors) Protocol(c *fiber.Ctx) error {
 		return err
 	}
 	binary := c.Query("format") == "protobuf" || c.Query("cf_protocol") == "protobuf"
+	if poller := d.pollerFor(c); poller != nil {
+		d.upgradePolled(c, poller, place, binary, credentials)
+		return nil
+	}
 	err = d.upgrade(c, func(conn *websocket.Conn) {
 		// The subprotocol's text points into the request: it is read here and not later.
 		binary := binary || conn.Subprotocol() == protobufSubprotocol

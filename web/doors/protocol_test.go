@@ -15,139 +15,157 @@ import (
 
 func TestProtocolRecovers(t *testing.T) {
 	t.Parallel()
-	s := open(t, setup{})
-	c := s.connected()
-	epoch := c.ask("subscribe", `{"channel":"room:a"}`).at("subscribe", "epoch")
-	require.NotNil(t, c.ask("publish", `{"channel":"room:a","data":{"n":1}}`).at("publish"))
-	require.InEpsilon(t, 1, c.next().at("push", "pub", "offset"), 0)
-	require.NoError(t, c.conn.NetConn().Close())
+	overBoth(t, func(t *testing.T, with setup) {
+		s := open(t, with)
+		c := s.connected()
+		epoch := c.ask("subscribe", `{"channel":"room:a"}`).at("subscribe", "epoch")
+		require.NotNil(t, c.ask("publish", `{"channel":"room:a","data":{"n":1}}`).at("publish"))
+		require.InEpsilon(t, 1, c.next().at("push", "pub", "offset"), 0)
+		require.NoError(t, c.conn.NetConn().Close())
 
-	for n := 2; n <= 20; n++ {
-		s.publish("room:a", fmt.Sprintf(`{"n":%d}`, n))
-	}
-	c = s.connected()
-	reply := c.ask("subscribe", fmt.Sprintf(`{"channel":"room:a","recover":true,"offset":1,"epoch":%q}`, epoch))
-	require.Equal(t, true, reply.at("subscribe", "recovered"))
-	require.Len(t, reply.at("subscribe", "publications"), 19)
-	s.publish("room:a", `{"n":21}`)
-	require.InEpsilon(t, 21, c.next().at("push", "pub", "offset"), 0)
+		for n := 2; n <= 20; n++ {
+			s.publish("room:a", fmt.Sprintf(`{"n":%d}`, n))
+		}
+		c = s.connected()
+		reply := c.ask("subscribe", fmt.Sprintf(`{"channel":"room:a","recover":true,"offset":1,"epoch":%q}`, epoch))
+		require.Equal(t, true, reply.at("subscribe", "recovered"))
+		require.Len(t, reply.at("subscribe", "publications"), 19)
+		s.publish("room:a", `{"n":21}`)
+		require.InEpsilon(t, 21, c.next().at("push", "pub", "offset"), 0)
+	})
 }
 
 func TestProtocolConnectsByToken(t *testing.T) {
 	t.Parallel()
-	s := open(t, setup{})
-	c := s.client("/v1/ws", nil)
-	require.NotNil(t, c.ask("connect", `{"token":"ann"}`).at("connect"))
-	c = s.client("/v1/ws", nil)
-	c.send("connect", 1, `{}`)
-	require.Equal(t, 3500, c.closed())
-	_, status := s.dial("/v1/ws", headers("Authorization: Bearer bad"))
-	require.Equal(t, http.StatusUnauthorized, status)
+	overBoth(t, func(t *testing.T, with setup) {
+		s := open(t, with)
+		c := s.client("/v1/ws", nil)
+		require.NotNil(t, c.ask("connect", `{"token":"ann"}`).at("connect"))
+		c = s.client("/v1/ws", nil)
+		c.send("connect", 1, `{}`)
+		require.Equal(t, 3500, c.closed())
+		_, status := s.dial("/v1/ws", headers("Authorization: Bearer bad"))
+		require.Equal(t, http.StatusUnauthorized, status)
+	})
 }
 
 func TestProtocolSpeaksProtobuf(t *testing.T) {
 	t.Parallel()
-	s := open(t, setup{})
-	for _, path := range []string{"/v1/ws?format=protobuf", "/v1/ws"} {
-		header := headers("Authorization: Bearer ann")
-		if !strings.Contains(path, "?") {
-			header.Set("Sec-WebSocket-Protocol", "centrifuge-protobuf")
+	overBoth(t, func(t *testing.T, with setup) {
+		s := open(t, with)
+		for _, path := range []string{"/v1/ws?format=protobuf", "/v1/ws"} {
+			header := headers("Authorization: Bearer ann")
+			if !strings.Contains(path, "?") {
+				header.Set("Sec-WebSocket-Protocol", "centrifuge-protobuf")
+			}
+			c := s.client(path, header)
+			// A command {id: 1, connect: {}} with its length before it.
+			require.NoError(t, c.conn.WriteMessage(websocket.BinaryMessage, []byte{4, 0x08, 1, 0x22, 0}))
+			form, frame, err := c.conn.ReadMessage()
+			require.NoError(t, err)
+			require.Equal(t, websocket.BinaryMessage, form)
+			require.Equal(t, []byte{0x08, 1}, frame[1:3])
 		}
-		c := s.client(path, header)
-		// A command {id: 1, connect: {}} with its length before it.
-		require.NoError(t, c.conn.WriteMessage(websocket.BinaryMessage, []byte{4, 0x08, 1, 0x22, 0}))
-		form, frame, err := c.conn.ReadMessage()
-		require.NoError(t, err)
-		require.Equal(t, websocket.BinaryMessage, form)
-		require.Equal(t, []byte{0x08, 1}, frame[1:3])
-	}
+	})
 }
 
 func TestUnauthenticatedSocketIsClosed(t *testing.T) {
 	t.Parallel()
-	s := open(t, setup{hub: realtime.Config{ConnectTimeout: 50 * time.Millisecond}})
-	require.Equal(t, 3502, s.client("/v1/ws", nil).closed())
+	overBoth(t, func(t *testing.T, with setup) {
+		with.hub = realtime.Config{ConnectTimeout: 50 * time.Millisecond}
+		s := open(t, with)
+		require.Equal(t, 3502, s.client("/v1/ws", nil).closed())
+	})
 }
 
 // A close frame must arrive although the server has not read everything that was sent.
 func TestCloseFrameSurvivesUnreadBytes(t *testing.T) {
 	t.Parallel()
-	s := open(t, setup{})
-	flood := []byte(strings.Repeat("x", 60<<10))
-	for _, path := range []string{"/v1/ws", "/v1/ws/raw?channels=a"} {
-		for range 10 {
-			c := s.client(path, ann)
-			for range 40 { // the first of them ends the connection
-				if c.conn.WriteMessage(websocket.TextMessage, flood) != nil {
-					break
+	overBoth(t, func(t *testing.T, with setup) {
+		s := open(t, with)
+		flood := []byte(strings.Repeat("x", 60<<10))
+		for _, path := range []string{"/v1/ws", "/v1/ws/raw?channels=a"} {
+			for range 10 {
+				c := s.client(path, ann)
+				for range 40 { // the first of them ends the connection
+					if c.conn.WriteMessage(websocket.TextMessage, flood) != nil {
+						break
+					}
 				}
+				want := 3501 // not a command
+				if path != "/v1/ws" {
+					want = websocket.CloseMessageTooBig
+				}
+				require.Equal(t, want, c.closed(), path)
+				_ = c.conn.Close()
 			}
-			want := 3501 // not a command
-			if path != "/v1/ws" {
-				want = websocket.CloseMessageTooBig
-			}
-			require.Equal(t, want, c.closed(), path)
-			_ = c.conn.Close()
 		}
-	}
+	})
 }
 
 func TestFrameOverTheLimit(t *testing.T) {
 	t.Parallel()
-	s := open(t, setup{})
-	c := s.connected()
-	require.NoError(t, c.conn.WriteMessage(websocket.TextMessage, make([]byte, 100<<10)))
-	s.publish("a", `1`)
-	require.Equal(t, websocket.CloseMessageTooBig, c.closed())
+	overBoth(t, func(t *testing.T, with setup) {
+		s := open(t, with)
+		c := s.connected()
+		require.NoError(t, c.conn.WriteMessage(websocket.TextMessage, make([]byte, 100<<10)))
+		s.publish("a", `1`)
+		require.Equal(t, websocket.CloseMessageTooBig, c.closed())
+	})
 }
 
 func TestCompressionIsNotNegotiated(t *testing.T) {
 	t.Parallel()
-	s := open(t, setup{})
-	for _, path := range []string{"/v1/ws", "/v1/ws/raw?channels=a"} {
-		dialer := websocket.Dialer{EnableCompression: true}
-		conn, response, err := dialer.DialContext(t.Context(), "ws://"+s.host+path, ann)
-		require.NoError(t, err)
-		require.Empty(t, response.Header.Get("Sec-WebSocket-Extensions"))
-		_ = conn.Close()
+	overBoth(t, func(t *testing.T, with setup) {
+		s := open(t, with)
+		for _, path := range []string{"/v1/ws", "/v1/ws/raw?channels=a"} {
+			dialer := websocket.Dialer{EnableCompression: true}
+			conn, response, err := dialer.DialContext(t.Context(), "ws://"+s.host+path, ann)
+			require.NoError(t, err)
+			require.Empty(t, response.Header.Get("Sec-WebSocket-Extensions"))
+			_ = conn.Close()
 
-		// A frame that says it is compressed all the same breaks the protocol.
-		c := s.client(path, ann)
-		_, err = c.conn.NetConn().Write([]byte{0xc1, 0x81, 0, 0, 0, 0, 'x'})
-		require.NoError(t, err)
-		require.Equal(t, websocket.CloseProtocolError, c.closed())
-	}
+			// A frame that says it is compressed all the same breaks the protocol.
+			c := s.client(path, ann)
+			_, err = c.conn.NetConn().Write([]byte{0xc1, 0x81, 0, 0, 0, 0, 'x'})
+			require.NoError(t, err)
+			require.Equal(t, websocket.CloseProtocolError, c.closed())
+		}
+	})
 }
 
 func TestSlowProtocolClientIsCutAndRecovers(t *testing.T) {
 	t.Parallel()
-	s := open(t, setup{hub: realtime.Config{
-		QueueSize:  64 << 10,
-		Namespaces: []realtime.Namespace{{HistorySize: 1000, HistoryTTL: time.Minute}},
-	}})
-	c := s.connected()
-	epoch := c.ask("subscribe", `{"channel":"a"}`).at("subscribe", "epoch")
-	data := `"` + strings.Repeat("x", 50<<10) + `"`
-	sent := 0
-	for s.hub.Connections() > 0 { // fills the kernel's buffers, then the queue
-		require.Less(t, sent, 900)
-		s.publish("a", data)
-		sent++
-	}
-	seen := 0
-	for {
-		m, err := c.read()
-		if err != nil {
-			require.True(t, websocket.IsCloseError(err, 3008), "%v", err)
-			break
+	overBoth(t, func(t *testing.T, with setup) {
+		with.hub = realtime.Config{
+			QueueSize:  64 << 10,
+			Namespaces: []realtime.Namespace{{HistorySize: 1000, HistoryTTL: time.Minute}},
 		}
-		if m.at("push", "pub") != nil {
-			seen++
+		s := open(t, with)
+		c := s.connected()
+		epoch := c.ask("subscribe", `{"channel":"a"}`).at("subscribe", "epoch")
+		data := `"` + strings.Repeat("x", 50<<10) + `"`
+		sent := 0
+		for s.hub.Connections() > 0 { // fills the kernel's buffers, then the queue
+			require.Less(t, sent, 900)
+			s.publish("a", data)
+			sent++
 		}
-	}
-	require.Less(t, seen, sent)
-	c = s.connected()
-	reply := c.ask("subscribe", fmt.Sprintf(`{"channel":"a","recover":true,"offset":%d,"epoch":%q}`, seen, epoch))
-	require.Equal(t, true, reply.at("subscribe", "recovered"))
-	require.Len(t, reply.at("subscribe", "publications"), sent-seen)
+		seen := 0
+		for {
+			m, err := c.read()
+			if err != nil {
+				require.True(t, websocket.IsCloseError(err, 3008), "%v", err)
+				break
+			}
+			if m.at("push", "pub") != nil {
+				seen++
+			}
+		}
+		require.Less(t, seen, sent)
+		c = s.connected()
+		reply := c.ask("subscribe", fmt.Sprintf(`{"channel":"a","recover":true,"offset":%d,"epoch":%q}`, seen, epoch))
+		require.Equal(t, true, reply.at("subscribe", "recovered"))
+		require.Len(t, reply.at("subscribe", "publications"), sent-seen)
+	})
 }

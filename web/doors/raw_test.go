@@ -104,9 +104,9 @@ func TestQuietRawPeerIsKept(t *testing.T) {
 func TestDeafPeerIsDropped(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/v1/ws/raw?channels=a", "/v1/ws"} {
-		t.Run(path, func(t *testing.T) {
-			t.Parallel()
-			s := open(t, setup{doors: doors.Config{WriteTimeout: 50 * time.Millisecond}, hub: realtime.Config{QueueSize: 64 << 10}})
+		overBoth(t, func(t *testing.T, with setup) {
+			with.doors.WriteTimeout, with.hub.QueueSize = 50*time.Millisecond, 64<<10
+			s := open(t, with)
 			if path == "/v1/ws" {
 				s.connected().ask("subscribe", `{"channel":"a"}`)
 			} else {

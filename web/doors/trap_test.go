@@ -19,8 +19,9 @@ import (
 // The trap that TestNoMessageCrossesSockets guards against is real: a writer that is not joined before its handler
 // returns, and keeps the pooled wrapper, writes to whoever gets the wrapper next. (It is a data race too, so this
 // test is not for -race.)
+//
+//nolint:paralleltest // it writes into the sockets of whatever runs beside it
 func TestPooledWrapperCrossesSockets(t *testing.T) {
-	t.Parallel()
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	var writers sync.WaitGroup
 	var round atomic.Pointer[chan struct{}] // closed at the end of a round

@@ -1,0 +1,103 @@
+package poll_test
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/millrace-dev/millrace/web/doors/internal/poll"
+)
+
+const patience = 10 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func pair(t *testing.T) (here, there net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, listener.Close()) }()
+	there, err = net.Dial("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	here, err = listener.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { _, _ = here.Close(), there.Close() })
+	return here, there
+}
+
+func newPoller(t *testing.T) *poll.Poller {
+	t.Helper()
+	p, err := poll.New()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, p.Close()) })
+	return p
+}
+
+// An armed connection wakes once, for data that was there before too, and is not woken again until it is rearmed.
+func TestOneWakeUpAnArming(t *testing.T) {
+	t.Parallel()
+	p := newPoller(t)
+	here, there := pair(t)
+	_, err := there.Write([]byte("early"))
+	require.NoError(t, err)
+	woken := make(chan struct{}, 10)
+	w, err := p.Add(here, func() { woken <- struct{}{} })
+	require.NoError(t, err)
+	require.Empty(t, woken)
+	for range 3 {
+		require.NoError(t, w.Rearm())
+		<-woken
+		_, err = there.Write([]byte("more"))
+		require.NoError(t, err)
+	}
+	require.Never(t, func() bool { return len(woken) > 0 }, 50*time.Millisecond, 10*time.Millisecond)
+}
+
+func TestReadDoesNotWait(t *testing.T) {
+	t.Parallel()
+	p := newPoller(t)
+	here, there := pair(t)
+	var reads atomic.Int32
+	w, err := p.Add(here, func() { reads.Add(1) })
+	require.NoError(t, err)
+	buffer := make([]byte, 10)
+	_, err = w.Read(buffer)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.NoError(t, w.Rearm())
+	_, err = there.Write([]byte("x"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return reads.Load() == 1 }, patience, time.Millisecond)
+	n, err := w.Read(buffer)
+	require.NoError(t, err)
+	require.Equal(t, "x", string(buffer[:n]))
+	require.NoError(t, w.Rearm())
+	require.NoError(t, there.Close())
+	require.Eventually(t, func() bool { return reads.Load() == 2 }, patience, time.Millisecond)
+	n, err = w.Read(buffer)
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
+func TestClosedConnections(t *testing.T) {
+	t.Parallel()
+	p := newPoller(t)
+	here, _ := pair(t)
+	w, err := p.Add(here, func() { t.Error("woken") })
+	require.NoError(t, err)
+	require.NoError(t, here.Close())
+	require.Error(t, w.Rearm())
+	_, err = w.Read(make([]byte, 1))
+	require.True(t, err != nil && !errors.Is(err, os.ErrDeadlineExceeded))
+	_, err = p.Add(here, nil)
+	require.Error(t, err)
+	client, server := net.Pipe()
+	_, err = p.Add(client, nil)
+	require.ErrorIs(t, err, poll.ErrUnsupported)
+	_, _ = client.Close(), server.Close()
+}

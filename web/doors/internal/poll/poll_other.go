@@ -1,0 +1,29 @@
+//go:build !linux
+
+package poll
+
+import "net"
+
+// Poller does not exist here.
+type Poller struct{}
+
+// New returns ErrUnsupported.
+func New() (*Poller, error) { return nil, ErrUnsupported }
+
+// Close does nothing.
+func (*Poller) Close() error { return nil }
+
+// Watch does not exist here.
+type Watch struct{}
+
+// Add returns ErrUnsupported.
+func (*Poller) Add(net.Conn, func()) (*Watch, error) { return nil, ErrUnsupported }
+
+// Rearm returns ErrUnsupported.
+func (*Watch) Rearm() error { return ErrUnsupported }
+
+// Forget does nothing.
+func (*Watch) Forget() {}
+
+// Read returns ErrUnsupported.
+func (*Watch) Read([]byte) (int, error) { return 0, ErrUnsupported }

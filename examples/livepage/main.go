@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/millrace-dev/millrace/internal/apiclient"
+	"github.com/millrace-dev/millrace/web/ui"
 )
 
 //go:embed index.html
@@ -56,6 +57,8 @@ func handler(client *apiclient.Client) http.Handler {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = w.Write(page)
 	})
+	// The official client, as its npm package ships it: millrace's own page has it on board.
+	mux.Handle("GET /vendor/centrifuge/", http.FileServerFS(ui.Files()))
 	mux.HandleFunc("POST /start", func(w http.ResponseWriter, r *http.Request) {
 		ticket, err := start(r.Context(), client)
 		if err != nil {

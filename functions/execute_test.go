@@ -43,6 +43,14 @@ func TestFaultsHarmNoNeighbour(t *testing.T) {
 	}
 	deploy(t, s, sources...)
 
+	for name := range faults { // loaded beforehand, so that the timeouts are about the calls alone
+		require.Eventually(t, func() bool {
+			_, err := call(t, s, "fault."+name, "", "null", 10*time.Millisecond)
+			_, loaded := errors.AsType[*jobs.Failure](err)
+			return loaded
+		}, patience, 10*time.Millisecond)
+	}
+
 	var wg sync.WaitGroup
 	for name, fault := range faults {
 		wg.Go(func() {

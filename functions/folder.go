@@ -114,7 +114,7 @@ func isFunction(file string) bool {
 		return false
 	}
 
-	for _, part := range strings.Split(file, "/") {
+	for part := range strings.SplitSeq(file, "/") {
 		if strings.HasPrefix(part, "_") || strings.HasPrefix(part, ".") {
 			return false
 		}

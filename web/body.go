@@ -25,6 +25,8 @@ const (
 type body struct {
 	from    io.Reader
 	conn    net.Conn
+	length  int64 // declared, or chunked
+	got     int64
 	left    int64 // bytes that the limit still allows
 	timeout time.Duration
 	idle    bool // the timeout is for each read, not for the whole
@@ -41,7 +43,7 @@ func (s *Server) openBody(c *fiber.Ctx, limit int64) (*body, error) {
 	if int64(length) > limit {
 		return nil, tooLarge(limit)
 	}
-	b := &body{conn: c.Context().Conn(), left: limit, timeout: s.cfg.BodyTimeout}
+	b := &body{conn: c.Context().Conn(), length: int64(length), left: limit, timeout: s.cfg.BodyTimeout}
 	if stream := c.Context().RequestBodyStream(); stream != nil && (length > 0 || length == chunked) {
 		b.from = stream
 	} else {
@@ -89,15 +91,25 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, newProblem(CodeBodyTooLarge, "")
 	}
 	b.left -= int64(n)
+	b.got += int64(n)
 	switch {
 	case err == nil:
 		return n, nil
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF) && !b.cut():
 		b.ended = true
 		return n, io.EOF
 	default:
 		return n, readProblem(err)
 	}
+}
+
+// cut reports whether what fasthttp takes for the end of the body is only the end of the connection: half an upload
+// is none.
+func (b *body) cut() bool {
+	if b.length != chunked {
+		return b.got != b.length
+	}
+	return endedByClient(b.conn) // nothing is read from it behind the last chunk
 }
 
 // readProblem is what a broken body means to the client, if it still listens.

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -213,4 +214,54 @@ func TestSmuggling(t *testing.T) {
 	// The control: the same requests in order work.
 	good := e.raw(head + "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n")
 	require.True(t, strings.HasPrefix(good, "HTTP/1.1 202 "), good)
+}
+
+// TestABodyThatBreaksOffIsNotTaken: fasthttp reads a connection that ends in a body, between two chunks or after
+// less than was declared, as the body's end. Half a function must not go live, nor 12 of 123 be charged.
+func TestABodyThatBreaksOffIsNotTaken(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	head := func(line string) string {
+		return line + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + devKey + "\r\n"
+	}
+	const chunked = "Transfer-Encoding: chunked\r\n"
+	source := "export default async () => 1\n"
+	long := source + strings.Repeat("// and more\n", 60_000) // above what is read in one piece
+	for name, request := range map[string]string{
+		"input between chunks":    head("POST /v1/functions/echo/jobs") + chunked + "\r\n2\r\n12\r\n",
+		"input in a chunk":        head("POST /v1/functions/echo/jobs") + chunked + "\r\n3\r\n12",
+		"input without a chunk":   head("POST /v1/functions/echo/jobs") + chunked + "\r\n",
+		"input before the length": head("POST /v1/functions/echo/jobs") + "Content-Length: 20000\r\n\r\n" + strings.Repeat(" ", 9<<10) + "12",
+		"source between chunks":   head("PUT /v1/functions/half") + chunked + fmt.Sprintf("\r\n%x\r\n%s\r\n", len(source), source),
+		"long source":             head("PUT /v1/functions/half") + fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(long)+10, long),
+		"message between chunks":  head("POST /v1/channels/half/messages") + chunked + "\r\n1\r\n1\r\n",
+	} {
+		answer := e.half(request)
+		require.True(t, strings.HasPrefix(answer, "HTTP/1.1 400 ") || answer == "", "%s: %s", name, answer)
+	}
+	require.Zero(t, e.jobCount())
+	require.Equal(t, http.StatusNotFound, e.do(http.MethodGet, "/v1/functions/half", devKey, "").status)
+	// The control: what came whole is taken, although the client sends nothing more.
+	whole := e.half(head("POST /v1/functions/echo/jobs") + chunked + "\r\n2\r\n12\r\n0\r\n\r\n")
+	require.Contains(t, whole, "HTTP/1.1 202 ")
+	// Of a batch the whole lines are taken, and the last result says that there was more.
+	line := `{"function":"echo","input":1}` + "\n"
+	batch := e.half(head("POST /v1/jobs/batch") + "Content-Type: application/x-ndjson\r\n" + chunked +
+		fmt.Sprintf("\r\n%x\r\n%s\r\n", len(line), line))
+	require.Contains(t, batch, "HTTP/1.1 200 ")
+	require.Contains(t, batch, `{"index":0,"id":"`)
+	require.Contains(t, batch, `{"index":1,"error":{`)
+}
+
+// half sends bytes and no more, and reads until the server closes.
+func (e *env) half(request string) string {
+	e.t.Helper()
+	conn, ok := e.dial().(*net.TCPConn)
+	require.True(e.t, ok)
+	_, err := io.WriteString(conn, request)
+	require.NoError(e.t, err)
+	require.NoError(e.t, conn.CloseWrite())
+	answer, err := io.ReadAll(conn)
+	require.NoError(e.t, err)
+	return string(answer)
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -27,11 +28,21 @@ func (l listener) Accept() (net.Conn, error) {
 	return accepted, nil
 }
 
-// conn is a TCP connection whose Close can wait for the other side. A close with unread bytes makes the kernel
+// conn is a TCP connection that knows whether the client has ended it, and whose Close can wait for the other side. A close with unread bytes makes the kernel
 // send a reset, and a reset throws away the answer that the client has not read yet.
 type conn struct {
 	*net.TCPConn
 	lingers atomic.Bool
+	ended   atomic.Bool
+}
+
+// Read notes that the client will send nothing more.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	if errors.Is(err, io.EOF) {
+		c.ended.Store(true)
+	}
+	return n, err //nolint:wrapcheck // a transparent wrapper
 }
 
 // Close sends what is written, and if asked to linger reads on until the client has seen that.
@@ -47,4 +58,10 @@ func linger(c net.Conn) {
 	if ours, ok := c.(*conn); ok {
 		ours.lingers.Store(true)
 	}
+}
+
+// endedByClient reports whether a read has met the end of the connection.
+func endedByClient(c net.Conn) bool {
+	ours, ok := c.(*conn)
+	return ok && ours.ended.Load()
 }

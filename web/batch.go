@@ -172,7 +172,7 @@ func (b *batch) read(index int, line []byte) batchItem {
 	if !b.who.Allows(auth.ScopeJobsSubmit, said.Function) {
 		return batchItem{index: index, problem: forbidden(auth.ScopeJobsSubmit, said.Function)}
 	}
-	return batchItem{index: index, sub: said.job()}
+	return batchItem{index: index, sub: said.job(b.who)}
 }
 
 // insertGuarded is insert off the request's goroutine, where nobody else would stop a panic.

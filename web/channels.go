@@ -37,7 +37,7 @@ func (s *Server) publish(c *fiber.Ctx) error {
 		return err
 	}
 	at, err := s.cfg.Hub.Publish(c.UserContext(), channel, data, realtime.PublishOptions{
-		IdempotencyKey: c.Get(headerIdempotencyKey),
+		IdempotencyKey: ownKey(identityOf(c), c.Get(headerIdempotencyKey)),
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf

@@ -14,8 +14,6 @@ import (
 	"github.com/millrace-dev/millrace/jobs"
 )
 
-const headerIdempotencyKey = "Idempotency-Key"
-
 // submission is a job to be, as JSON bodies and lines of a batch say it.
 type submission struct {
 	Function string          `json:"function"`
@@ -51,7 +49,8 @@ func (d *duration) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func (s submission) job() jobs.Submission {
+// job is what is submitted for the caller.
+func (s submission) job(who auth.Identity) jobs.Submission {
 	sub := jobs.Submission{Function: s.Function, Input: s.Input, Options: jobs.Options{
 		Queue:          s.Options.Queue,
 		Priority:       s.Options.Priority,
@@ -59,7 +58,7 @@ func (s submission) job() jobs.Submission {
 		Timeout:        time.Duration(s.Options.Timeout),
 		Delay:          time.Duration(s.Options.Delay),
 		Tags:           s.Options.Tags,
-		IdempotencyKey: s.Options.IdempotencyKey,
+		IdempotencyKey: ownJobKey(who, s.Options.IdempotencyKey),
 	}}
 	if s.Options.RunAt != nil {
 		sub.Options.RunAt = *s.Options.RunAt
@@ -83,7 +82,7 @@ func (s *Server) submitToFunction(c *fiber.Ctx) error {
 		RunAt:          q.instant("run_at"),
 		Delay:          q.duration("delay"),
 		Tags:           q.list("tags"),
-		IdempotencyKey: c.Get(headerIdempotencyKey),
+		IdempotencyKey: ownJobKey(identityOf(c), c.Get(headerIdempotencyKey)),
 	}}
 	wait := q.wait()
 	if err := q.err(); err != nil {
@@ -109,14 +108,14 @@ func (s *Server) submitJob(c *fiber.Ctx) error {
 	if err := s.readJSON(c, &said); err != nil {
 		return err
 	}
-	sub := said.job()
 	if key := c.Get(headerIdempotencyKey); key != "" {
-		sub.Options.IdempotencyKey = key
+		said.Options.IdempotencyKey = key
 	}
-	if !identityOf(c).Allows(auth.ScopeJobsSubmit, sub.Function) {
-		return forbidden(auth.ScopeJobsSubmit, sub.Function)
+	who := identityOf(c)
+	if !who.Allows(auth.ScopeJobsSubmit, said.Function) {
+		return forbidden(auth.ScopeJobsSubmit, said.Function)
 	}
-	return s.submit(c, sub, wait)
+	return s.submit(c, said.job(who), wait)
 }
 
 // submit answers 202 and the job, or 200 and the finished job when it is done within wait.

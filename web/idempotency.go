@@ -1,0 +1,38 @@
+package web
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/millrace-dev/millrace/internal/auth"
+)
+
+const (
+	headerIdempotencyKey = "Idempotency-Key"
+	// maxIdempotencyKey is the limit of package jobs.
+	maxIdempotencyKey = 255
+)
+
+// ownKey makes a caller's idempotency key one of that caller alone. jobs and the hub know keys of the whole
+// installation: there, whoever guessed another's could have that one's job shown, or be in its way. A caller is an
+// API key, and for tokens the user too.
+func ownKey(who auth.Identity, key string) string {
+	if key == "" {
+		return ""
+	}
+	own := who.Key + " " + who.User + " " + key // the first two hold no spaces
+	if len(own) > maxIdempotencyKey {
+		sum := sha256.Sum256([]byte(own))
+		own = who.Key + " sha256 " + hex.EncodeToString(sum[:])
+	}
+	return own
+}
+
+// ownJobKey leaves as it is what jobs refuses, so that it does.
+func ownJobKey(who auth.Identity, key string) string {
+	if len(key) > maxIdempotencyKey || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return key
+	}
+	return ownKey(who, key)
+}

@@ -45,7 +45,7 @@ func (s *Server) identify(c *fiber.Ctx, route *Route) (auth.Identity, error) {
 		}
 		return s.cfg.Auth.Authenticate(c.UserContext(), strings.TrimSpace(bearer)) //nolint:wrapcheck // ours
 	}
-	if cookie := c.Cookies(s.cookieName()); cookie != "" {
+	if cookie := c.Cookies(s.cookieName()); cookie != "" && !s.strayCookie(c) {
 		return s.identifyCookie(c, cookie)
 	}
 	if route.TokenQuery {
@@ -68,6 +68,12 @@ func (s *Server) identifyCookie(c *fiber.Ctx, cookie string) (auth.Identity, err
 		return auth.Identity{}, newProblem(CodeCrossSite, "")
 	}
 	return s.cfg.Auth.AuthenticateSession(c.UserContext(), cookie) //nolint:wrapcheck // ours
+}
+
+// strayCookie reports whether a listed origin's page opens a socket. Browsers add the cookie of whoever is logged in
+// here too, which that page neither knows nor needs: it brings a token.
+func (s *Server) strayCookie(c *fiber.Ctx) bool {
+	return c.Get(fiber.HeaderUpgrade) != "" && s.origins.listed(c.Get(fiber.HeaderOrigin)) && !s.ownPage(c)
 }
 
 func unsafe(method string) bool {
@@ -115,7 +121,7 @@ func (r *Route) permit(c *fiber.Ctx, id auth.Identity) error {
 // forbidden names the scope that is missing.
 func forbidden(scope, resource string) *Problem {
 	if resource != "" {
-		return problemf(CodeForbidden, "It takes the scope %s with a pattern that matches %q.", scope, resource)
+		return problemf(CodeForbidden, "It takes the scope %s with a pattern that matches %q.", scope, clip(resource))
 	}
 	return problemf(CodeForbidden, "It takes the scope %s.", scope)
 }

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"bufio"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -200,6 +202,32 @@ func TestCSRF(t *testing.T) {
 	socket := e.do(http.MethodGet, "/v1/ws", "", "", "Cookie", sent, "Connection", "Upgrade", "Upgrade", "websocket",
 		"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==", "Origin", "https://evil.example")
 	require.Equal(t, http.StatusForbidden, socket.status, "W5: before the upgrade")
+}
+
+// TestSocketOfAListedOrigin: browsers send the cookie with every socket. Who is logged in to the page here can still
+// use an application elsewhere, which brings a token, and the cookie gives that nothing.
+func TestSocketOfAListedOrigin(t *testing.T) {
+	t.Parallel()
+	const app = "http://127.0.0.1:3000"
+	e := start(t, func(c *Config) { c.AllowedOrigins = []string{app} })
+	_, cookie := e.login(`{"key":"` + devKey + `"}`)
+	minted := e.do(http.MethodPost, "/v1/tokens", devKey, `{"user":"u","subscribe":["room"]}`)
+	var token struct{ Token string }
+	minted.json(t, &token)
+	upgrade := func(path string) string {
+		conn := e.dial()
+		_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: %s\r\nSec-Fetch-Site: same-site\r\nCookie: %s=%s\r\n\r\n",
+			path, e.server.Addr(), app, cookie.Name, cookie.Value)
+		require.NoError(t, err)
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		require.NoError(t, err)
+		return line
+	}
+	require.Contains(t, upgrade("/v1/ws"), " 101 ", "the token comes in the first frame")
+	require.Contains(t, upgrade("/v1/ws/raw?channels=room&token="+token.Token), " 101 ")
+	require.Contains(t, upgrade("/v1/ws/raw?channels=room"), " 401 ", "the cookie opens nothing")
+	require.Contains(t, upgrade("/v1/ws/raw?channels=other&token="+token.Token), " 403 ", "nor does it add to the token")
 }
 
 func TestCORS(t *testing.T) {

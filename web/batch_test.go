@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -122,6 +123,29 @@ func TestBatchThatBreaksOff(t *testing.T) {
 	require.Contains(t, answer, `{"index":3,"error":`)
 	require.Contains(t, answer, string(CodeRequestTimeout))
 	require.Equal(t, 3, e.jobCount())
+}
+
+// TestRefusalsQuoteLittle: what a refusal quotes of a line is held until the batch ends, and sent back.
+func TestRefusalsQuoteLittle(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	much := strings.Repeat("é", 100<<10)
+	key := e.key("jobs:submit:echo")
+	for _, line := range []string{
+		`{"function":"` + much + `"}`, `{"` + much + `":1}`, `{"options":{"priority":1` + strings.Repeat("0", len(much)) + `}}`,
+		`{"function":"echo","options":{"queue":"` + much + `"}}`, `{"function":"echo","options":{"tags":["` + much + `"]}}`,
+		`{"function":"echo","options":{"delay":"` + much + `"}}`, `{"function":"echo","options":{"idempotency_key":"` + much + `"}}`,
+	} {
+		got := e.do(http.MethodPost, "/v1/jobs/batch", key, line, "Content-Type", mimeNDJSON)
+		require.GreaterOrEqual(t, got.status, 200)
+		require.Contains(t, got.body, `"error"`)
+		require.Less(t, len(got.body), 2000, line[:20])
+		require.True(t, utf8.ValidString(got.body))
+		single := e.do(http.MethodPost, "/v1/jobs", key, line)
+		require.GreaterOrEqual(t, single.status, 400)
+		require.Less(t, single.status, 500)
+		require.Less(t, len(single.body), 2000, line[:20])
+	}
 }
 
 func TestBatchArray(t *testing.T) {

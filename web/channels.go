@@ -92,7 +92,7 @@ func (s *Server) history(c *fiber.Ctx) error {
 
 func historyQuery(c *fiber.Ctx) (realtime.HistoryQuery, error) {
 	q := newQuery(c)
-	want := realtime.HistoryQuery{Limit: int(q.number("limit", 1, maxHistoryLimit)), Reverse: c.Query("reverse") == "true"}
+	want := realtime.HistoryQuery{Limit: int(q.number("limit", 1, maxHistoryLimit)), Reverse: q.flag("reverse")}
 	if want.Limit == 0 {
 		want.Limit = defaultHistoryLimit
 	}

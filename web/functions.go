@@ -66,6 +66,11 @@ func (s source) function() functions.Source {
 // deploy takes {functions: [{name, runtime, entry, files: {path: text}}], remove: [name]}. With ?dry_run=true it
 // tells what would change.
 func (s *Server) deploy(c *fiber.Ctx) error {
+	q := newQuery(c)
+	dry := q.flag("dry_run")
+	if err := q.err(); err != nil {
+		return err
+	}
 	var said struct {
 		Functions []source `json:"functions"`
 		Remove    []string `json:"remove"`
@@ -76,7 +81,7 @@ func (s *Server) deploy(c *fiber.Ctx) error {
 	if len(said.Functions)+len(said.Remove) == 0 {
 		return fieldProblem(CodeValidationFailed, FieldError{Field: "functions", Message: "names nothing to deploy or remove"})
 	}
-	want := functions.Deployment{Remove: said.Remove, DryRun: c.Query("dry_run") == "true"}
+	want := functions.Deployment{Remove: said.Remove, DryRun: dry}
 	for _, f := range said.Functions {
 		want.Functions = append(want.Functions, f.function())
 	}

@@ -128,8 +128,11 @@ func (s *Server) submit(c *fiber.Ctx, sub jobs.Submission, wait time.Duration) e
 		c.Set("Idempotency-Replayed", "true")
 	}
 	if wait > 0 {
-		if job, err = s.waitFor(c, job, wait); err != nil {
-			return err
+		// The job is accepted whatever becomes of the waiting: an error here would make clients submit it again.
+		if latest, err := s.waitFor(c, job, wait); err == nil {
+			job = latest
+		} else {
+			s.log.WarnContext(c.UserContext(), "wait for a submitted job", "job_id", job.ID, "err", err)
 		}
 	}
 	c.Set(fiber.HeaderLocation, jobPath(job.ID))

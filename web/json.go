@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -69,10 +70,10 @@ func jsonProblem(data []byte, err error) *Problem {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return newProblem(CodeInvalidJSON, "The JSON value is not complete.")
 	case errors.As(err, &kind):
-		return fieldProblem(CodeInvalidRequest, FieldError{Field: kind.Field, Message: "cannot be a " + kind.Value})
+		return fieldProblem(CodeInvalidRequest, FieldError{Field: clip(kind.Field), Message: "cannot be a " + clip(kind.Value)})
 	case len(text) > len(unknownField) && text[:len(unknownField)] == unknownField:
 		return fieldProblem(CodeInvalidRequest, FieldError{
-			Field: string(bytes.Trim([]byte(text[len(unknownField):]), `"`)), Message: "is not known here",
+			Field: clip(strings.Trim(text[len(unknownField):], `"`)), Message: "is not known here",
 		})
 	default:
 		return newProblem(CodeInvalidRequest, "A value has a form that is not expected: durations are texts such as "+

@@ -95,32 +95,45 @@ func (q *query) list(name string) []string {
 	return strings.Split(text, ",")
 }
 
+// flag is false when absent. Anything but true and false is a mistake: who writes dry_run=1 does not mean a deploy.
+func (q *query) flag(name string) bool {
+	switch q.c.Query(name) {
+	case "", "false":
+		return false
+	case "true":
+		return true
+	default:
+		q.fail(name, "is true or false")
+		return false
+	}
+}
+
 // wait is how long the answer may be held back: ?wait=10s, else "Prefer: wait=10" (RFC 7240).
 func (q *query) wait() time.Duration {
-	text, field := q.c.Query("wait"), "wait"
+	text := q.c.Query("wait")
 	if text == "" {
-		text, field = preferredWait(q.c.Get("Prefer")), "Prefer"
-	}
-	if text == "" {
-		return 0
+		return min(preferredWait(q.c.Get("Prefer")), maxWait)
 	}
 	d, ok := parseDuration(text)
 	if !ok || d < 0 {
-		q.fail(field, durationGrammar)
+		q.fail("wait", durationGrammar)
 		return 0
 	}
 	return min(d, maxWait)
 }
 
-// preferredWait finds wait=N among the preferences; others are none of ours and ignored, as the RFC says.
-func preferredWait(header string) string {
+// preferredWait finds wait=N among the preferences. What is no number of seconds is ignored like the preferences
+// that are none of ours: the RFC allows no refusal.
+func preferredWait(header string) time.Duration {
 	for preference := range strings.SplitSeq(header, ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(preference), "=")
+		preference, _, _ = strings.Cut(preference, ";") // parameters
+		name, value, _ := strings.Cut(preference, "=")
 		if strings.EqualFold(strings.TrimSpace(name), "wait") {
-			return strings.Trim(strings.TrimSpace(value), `"`)
+			d, _ := parseDuration(strings.Trim(strings.TrimSpace(value), `"`))
+			return max(d, 0)
 		}
 	}
-	return ""
+	return 0
 }
 
 func (q *query) err() error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -54,6 +55,15 @@ func newProblem(code Code, detail string) *Problem {
 
 func problemf(code Code, format string, args ...any) *Problem {
 	return newProblem(code, fmt.Sprintf(format, args...))
+}
+
+// clip bounds what a problem quotes: a caller's text of megabytes, in each line of a batch, would be held and sent.
+func clip(text string) string {
+	const longest = 100
+	if len(text) <= longest {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longest], "") + "…"
 }
 
 // fieldProblem is a refusal that names each wrong field.

@@ -142,6 +142,9 @@ func (s *Server) record(c *fiber.Ctx, r *request) {
 	if status >= http.StatusBadRequest {
 		level = slog.LevelInfo
 	}
+	if !s.log.Enabled(context.Background(), level) {
+		return
+	}
 	// The pattern instead of the path, no query and no headers: nothing here can hold a credential.
 	s.log.LogAttrs(context.Background(), level, "request",
 		slog.String("request_id", r.id), slog.String("method", c.Method()), slog.String("route", path),

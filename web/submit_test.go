@@ -16,7 +16,7 @@ func TestWait(t *testing.T) {
 	t.Parallel()
 	e := start(t)
 	// Done in time: 200 and the result.
-	for _, how := range [][]string{{"?wait=10s"}, {"?wait=10"}, {"", "Prefer", "respond-async, wait=10"}} {
+	for _, how := range [][]string{{"?wait=10s"}, {"?wait=10"}, {"", "Prefer", "respond-async, wait=10"}, {"", "Prefer", "Wait = 10; x=y"}, {"?wait=10s", "Prefer", "wait=0"}} {
 		got := e.do(http.MethodPost, "/v1/functions/echo/jobs"+how[0], devKey, `{"a":[1]}`, how[1:]...)
 		require.Equal(t, http.StatusOK, got.status, got.body)
 		job := got.job(t)
@@ -35,9 +35,11 @@ func TestWait(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, slow.status, slow.body)
 	require.GreaterOrEqual(t, time.Since(begin), 300*time.Millisecond)
 	path := slow.header.Get("Location")
-	read := e.do(http.MethodGet, path+"?wait=200ms", devKey, "")
-	require.Equal(t, http.StatusOK, read.status)
-	require.Equal(t, jobs.StateRunning, read.job(t).State)
+	require.Eventually(t, func() bool {
+		read := e.do(http.MethodGet, path+"?wait=100ms", devKey, "")
+		require.Equal(t, http.StatusOK, read.status)
+		return read.job(t).State == jobs.StateRunning
+	}, patience, time.Millisecond)
 	require.Equal(t, http.StatusAccepted, e.do(http.MethodGet, path+"/result?wait=100ms", devKey, "").status)
 	// Whoever waits hears of a cancellation.
 	ended := make(chan answer, 1)
@@ -48,6 +50,24 @@ func TestWait(t *testing.T) {
 		require.Equal(t, jobs.StateCancelled, got.job(t).State)
 	case <-time.After(patience):
 		t.Fatal("nobody told the one who waits")
+	}
+}
+
+// TestAcceptedThoughTheWaitFails: the job is there, so no error tells the client to submit it again.
+func TestAcceptedThoughTheWaitFails(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	answered := make(chan answer, 1)
+	go func() { answered <- e.do(http.MethodPost, "/v1/functions/echo/jobs?delay=1h&wait=30s", devKey, `1`) }()
+	require.Eventually(t, func() bool { return e.jobCount() == 1 }, patience, time.Millisecond)
+	require.NoError(t, e.jobs.Stop(t.Context()))
+	select {
+	case got := <-answered:
+		require.Equal(t, http.StatusAccepted, got.status, got.body)
+		require.NotEmpty(t, got.header.Get("Location"))
+		require.Equal(t, jobs.StateScheduled, got.job(t).State)
+	case <-time.After(patience):
+		t.Fatal("whoever waits is not answered when jobs stop")
 	}
 }
 

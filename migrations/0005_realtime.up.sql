@@ -61,7 +61,8 @@ create index publish_key_created_at on millrace.publish_key (created_at);
 -- sequencer: one row holds the publications of one hand-over, in their order.
 -- xid stands first so that it is assigned before id is drawn, and the sequence
 -- caches nothing: the order of ids is then the causal order, and an id below
--- a finished snapshot's horizon cannot appear any more.
+-- a finished snapshot's horizon cannot appear any more. size is about how many
+-- bytes the row weighs in the batch that takes it.
 create table millrace.outbox (
     xid     xid8     not null default pg_catalog.pg_current_xact_id(),
     id      bigint   generated always as identity (cache 1),
@@ -71,6 +72,7 @@ create table millrace.outbox (
     meta    text[]   not null,
     key     text[]   not null,
     origin  text[]   not null,
+    size    integer  not null check (size > 0),
     primary key (shard, id),
     constraint outbox_same_length check (
         cardinality(channel) > 0
@@ -106,8 +108,19 @@ end $$;
 create constraint trigger outbox_gate after insert on millrace.outbox
     deferrable initially deferred for each row execute function millrace.outbox_gate();
 
+-- What millrace.publish has to know of the instances' namespaces. Each instance
+-- writes its own as it starts, so the settings are those of the last one.
+create table millrace.namespace (
+    name      text    primary key,
+    read_only boolean not null,
+    any_bytes boolean not null,
+    max_size  integer not null
+);
+
 -- millrace.publish sends data to a channel when, and only when, the calling
--- transaction commits. It waits for nobody. data is at most 1 MiB.
+-- transaction commits. It waits for nobody. What the channel's namespace does
+-- not take is refused here: views like "jobs", data over its size (and over
+-- 1 MiB in any), and in namespaces that are not binary what is not JSON.
 -- options: {"idempotency_key": text} publishes once per channel and key within
 -- ten minutes. A role needs USAGE on the schema to call it; nothing but this
 -- function and millrace itself writes to the outbox.
@@ -116,18 +129,30 @@ returns void language plpgsql security definer set search_path = '' as $$
 declare
     unknown text;
     key constant text := nullif(options ->> 'idempotency_key', '');
+    largest integer := 1048576;
+    namespace millrace.namespace%rowtype;
 begin
     if channel is null or data is null then
         raise exception 'millrace.publish: channel and data must not be null' using errcode = '22004';
     end if;
-    if octet_length(channel) not between 1 and 255 or channel ~ '[[:cntrl:]]'
+    if octet_length(channel) not between 1 and 255 or channel ~ '[\u0001-\u001f\u007f-\u009f]'
        or channel like ':%' or channel ~ '^[^:]+:$' then
         raise exception 'millrace.publish: invalid channel name %', quote_literal(left(channel, 255))
             using errcode = '22023', hint = '1 to 255 bytes without control characters, "name" or "namespace:name".';
     end if;
-    if octet_length(data) > 1048576 then
-        raise exception 'millrace.publish: % bytes of data, the limit is 1048576', octet_length(data)
+    select n.* into namespace from millrace.namespace n
+    where n.name in (split_part(publish.channel, ':', 1), '') order by n.name = '' limit 1;
+    if namespace.read_only then
+        raise exception 'millrace.publish: channel % is read-only', quote_literal(channel)
+            using errcode = '42501', hint = 'It shows the state of something else; nobody publishes to it.';
+    end if;
+    largest := least(largest, namespace.max_size);
+    if octet_length(data) > largest then
+        raise exception 'millrace.publish: % bytes of data, the limit is %', octet_length(data), largest
             using errcode = '54000', hint = 'Publish a reference to a row instead.';
+    end if;
+    if namespace.any_bytes is not true then
+        perform convert_from(data, 'UTF8')::json; -- raises 22021 or 22P02 when it is not JSON
     end if;
     select k into unknown from jsonb_object_keys(coalesce(options, '{}')) k where k <> 'idempotency_key' limit 1;
     if unknown is not null then
@@ -138,8 +163,9 @@ begin
         raise exception 'millrace.publish: idempotency_key of % bytes, the limit is 255', octet_length(key)
             using errcode = '22023';
     end if;
-    insert into millrace.outbox (channel, data, meta, key, origin)
-    values (array[publish.channel], array[publish.data], array[null::text], array[key], array[null::text]);
+    insert into millrace.outbox (channel, data, meta, key, origin, size)
+    values (array[publish.channel], array[publish.data], array[null::text], array[key], array[null::text],
+            octet_length(channel) + octet_length(data) + 256);
 end $$;
 
 create function millrace.publish(channel text, data jsonb, options jsonb default '{}')
@@ -150,8 +176,6 @@ $$;
 -- The form for JSON that is still text, literals included. It is published as
 -- it is written.
 create function millrace.publish(channel text, data text, options jsonb default '{}')
-returns void language plpgsql as $$
-begin
-    perform data::pg_catalog.json; -- raises 22P02 when it is not JSON
-    perform millrace.publish(channel, pg_catalog.convert_to(data, 'UTF8'), options);
-end $$;
+returns void language sql as $$
+    select millrace.publish(channel, pg_catalog.convert_to(data, 'UTF8'), options)
+$$;

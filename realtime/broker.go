@@ -42,7 +42,11 @@ type brokerConfig struct {
 	listener *postgres.Listener
 	// keep says what is kept of a channel; size 0 means that it is ephemeral or
 	// a view. It alone decides: the history options of a publish do not.
-	keep   func(channel string) (size int, ttl time.Duration)
+	keep keepFunc
+	// view says whether a channel is a view, which the broker has no part in.
+	view func(channel string) bool
+	// admit says whether a channel takes data that was published in SQL.
+	admit  func(channel string, data []byte) error
 	logger *slog.Logger
 }
 
@@ -50,7 +54,8 @@ type brokerConfig struct {
 // Stop after its Shutdown.
 type broker struct {
 	parts   service.Group
-	keep    func(channel string) (int, time.Duration)
+	keep    keepFunc
+	view    func(channel string) bool
 	write   *sequencer.Sequencer
 	read    *reader.Reader
 	send    *ephemeral.Sender
@@ -65,9 +70,11 @@ func newBroker(cfg brokerConfig) (*broker, error) {
 	if cfg.listener == nil {
 		return nil, errors.New("configure the broker: a listener is needed") //nolint:err113 // read by a person at start
 	}
-	b := &broker{keep: cfg.keep, send: ephemeral.New(cfg.pool)}
+	b := &broker{keep: cfg.keep, view: cfg.view, send: ephemeral.New(cfg.pool)}
 	var err error
-	b.write, err = sequencer.New(sequencer.Config{Pool: cfg.pool, URL: cfg.url, Keep: cfg.keep, Logger: cfg.logger})
+	b.write, err = sequencer.New(sequencer.Config{
+		Pool: cfg.pool, URL: cfg.url, Keep: cfg.keep, Admit: cfg.admit, Logger: cfg.logger,
+	})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it says what was being done
 	}
@@ -105,8 +112,12 @@ func (b *broker) RegisterBrokerEventHandler(h centrifuge.BrokerEventHandler) err
 	return nil
 }
 
-// Subscribe is part of centrifuge.Broker.
+// Subscribe is part of centrifuge.Broker. Of a view nothing is listened to, so
+// that no notification, wherever it comes from, can pass for its state.
 func (b *broker) Subscribe(channel string) error {
+	if b.view(channel) {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), brokerTimeout)
 	defer cancel()
 	return b.read.Subscribe(ctx, channel) //nolint:wrapcheck // it says what was being done

@@ -84,7 +84,10 @@ func startBroker(tb testing.TB, db *testdb.DB) *brokerNode {
 	n := &brokerNode{got: map[string][]delivery{}}
 	n.listener = postgres.NewListener(postgres.ListenerConfig{URL: db.URL, Logger: quiet})
 	var err error
-	n.broker, err = newBroker(brokerConfig{pool: db.Pool, url: db.URL, listener: n.listener, keep: keepLong, logger: quiet})
+	n.broker, err = newBroker(brokerConfig{
+		pool: db.Pool, url: db.URL, listener: n.listener, keep: keepLong, logger: quiet,
+		view: func(string) bool { return false }, admit: func(string, []byte) error { return nil },
+	})
 	require.NoError(tb, err)
 	require.NoError(tb, n.RegisterBrokerEventHandler(n))
 	require.NoError(tb, n.listener.Start(tb.Context()))

@@ -45,7 +45,8 @@ func New(config Config) (*Hub, error) {
 		return nil, err
 	}
 	h.broker, err = newBroker(brokerConfig{
-		pool: config.Pool, url: config.URL, listener: config.Listener, keep: h.keep, logger: h.log,
+		pool: config.Pool, url: config.URL, listener: config.Listener,
+		keep: h.keep, view: h.isView, admit: h.admit, logger: h.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make realtime broker: %w", err)
@@ -82,6 +83,9 @@ func (h *Hub) Start(ctx context.Context) error {
 		return fmt.Errorf("start realtime: %w", err)
 	}
 	if h.broker != nil {
+		if err := h.namespaces.store(ctx, h.config.Pool); err != nil {
+			return errors.Join(fmt.Errorf("start realtime: %w", err), h.Stop(context.WithoutCancel(ctx)))
+		}
 		if err := h.broker.Start(ctx); err != nil {
 			return errors.Join(fmt.Errorf("start realtime broker: %w", err), h.Stop(context.WithoutCancel(ctx)))
 		}
@@ -116,11 +120,18 @@ func (h *Hub) Publish(ctx context.Context, channel string, data []byte, opts Pub
 	return Position(position), nil
 }
 
+func (h *Hub) isView(channel string) bool { return h.namespaces.of(channel).Source != nil }
+
 // publishable says why data cannot be published to a channel by anybody.
 func (h *Hub) publishable(channel string, data []byte) error {
 	if !h.Running() {
 		return ErrNotRunning
 	}
+	return h.admit(channel, data)
+}
+
+// admit says why a channel does not take data.
+func (h *Hub) admit(channel string, data []byte) error {
 	if err := ValidateChannel(channel); err != nil {
 		return err
 	}

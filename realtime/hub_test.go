@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-dev/millrace/internal/testdb"
 	"github.com/millrace-dev/millrace/realtime"
 )
 
@@ -41,6 +42,79 @@ func TestPublishRefusals(t *testing.T) {
 		_, err := hub.Publish(t.Context(), c.channel, []byte(c.data), realtime.PublishOptions{})
 		require.ErrorIs(t, err, c.want, "%q %q", c.channel, c.data)
 	}
+}
+
+// A publish in SQL is held to the same rules, in the caller's transaction.
+func TestSQLPublishRefusals(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	exec := func(sql string, args ...any) error {
+		_, err := db.Pool.Exec(t.Context(), sql, args...)
+		return err
+	}
+	require.NoError(t, exec("insert into millrace.namespace values ('gone', true, true, 1)"))
+	hub := startHubOn(t, db, "one", realtime.Config{Namespaces: []realtime.Namespace{
+		{Name: "", HistorySize: 10, HistoryTTL: time.Minute, MaxSize: 10},
+		{Name: "raw", HistorySize: 10, HistoryTTL: time.Minute, Binary: true},
+		{Name: "job", Source: &source{}},
+	}})
+	for _, c := range []struct{ channel, data, code string }{
+		{"a", `"12345678"`, ""},
+		{"a", `"123456789"`, "54000"},
+		{"a", `hello`, "22P02"},
+		{"a", ``, "22P02"},
+		{"a", "\xff", "22021"},
+		{"raw:x", "\x00\xff", ""},
+		{"raw", "\x00\xff", ""},
+		{"raw:x", strings.Repeat("x", realtime.DefaultMaxSize), ""},
+		{"raw:x", strings.Repeat("x", realtime.DefaultMaxSize+1), "54000"},
+		{"job:1", `1`, "42501"},
+		{"job", `1`, "42501"},
+		{"jobs", `1`, ""},
+		{"gone", `1`, ""},
+	} {
+		err := exec("select millrace.publish($1, $2::bytea)", c.channel, []byte(c.data))
+		if c.code == "" {
+			require.NoError(t, err, "%q %q", c.channel, c.data)
+		} else {
+			require.ErrorContains(t, err, c.code, "%q %q", c.channel, c.data)
+		}
+	}
+	require.Eventually(t, func() bool {
+		page, err := hub.History(t.Context(), "raw:x", realtime.HistoryQuery{Limit: 10})
+		return err == nil && len(page.Publications) == 2
+	}, patience, time.Millisecond)
+}
+
+// Neither rows that were written around millrace.publish nor notifications from elsewhere reach the subscribers of
+// views, or bring data to JSON clients that they cannot read.
+func TestForgedPublications(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	s := &source{}
+	hub := startHubOn(t, db, "one", realtime.Config{Namespaces: append(realtime.DefaultNamespaces(), realtime.Namespace{Name: "job", Source: s})})
+	p := connected(t, hub, grants("ann"))
+	for _, channel := range []string{"job:1", "a"} {
+		require.NotNil(t, p.ask("subscribe", `{"channel":"`+channel+`"}`).at("subscribe"))
+	}
+	_, data := p.publication()
+	require.Equal(t, map[string]any{"snapshot": 0.0}, data)
+	for _, sql := range []string{
+		`insert into millrace.outbox (channel, data, meta, key, origin, size)
+		 values ('{job:1,a,a}', array['"forged"'::bytea, '\xff', '"good"'], '{null,null,null}', '{null,null,null}', '{null,null,null}', 1)`,
+		`select pg_notify('millrace_ephemeral', E'x.1\ne0,0,0,5,0,8t:job:1"forged"')`,
+		`select millrace.publish('a', '"last"')`,
+	} {
+		_, err := db.Pool.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	for _, want := range []string{"good", "last"} {
+		_, data := p.publication()
+		require.Equal(t, want, data)
+	}
+	s.change(hub, "job:1")
+	_, data = p.publication()
+	require.InEpsilon(t, 1, data, 0)
 }
 
 func TestHistory(t *testing.T) {

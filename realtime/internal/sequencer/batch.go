@@ -53,7 +53,8 @@ type channelKey struct{ channel, key string }
 // build numbers items in their order. It counts up the tops in memory, so they
 // have to be forgotten if the batch is not committed.
 func (o *owner) build(ctx context.Context, items []item) (*batch, error) {
-	if err := o.loadTops(ctx, items); err != nil {
+	tops, err := o.loadTops(ctx, items)
+	if err != nil {
 		return nil, err
 	}
 	keys, err := o.knownKeys(ctx, items)
@@ -63,7 +64,7 @@ func (o *owner) build(ctx context.Context, items []item) (*batch, error) {
 	b := &batch{term: o.term, seq: o.seq + 1, tops: map[string]*Position{}}
 	packer := frame.NewPacker(strconv.FormatInt(b.term, 36) + "." + strconv.FormatInt(b.seq, 36))
 	for i := range items {
-		result := b.add(&items[i], o.keeps(items[i].Channel), &o.tops, keys, packer)
+		result := b.add(&items[i], tops[items[i].Channel], keys, packer)
 		if r := items[i].request; r != nil {
 			b.requests, b.results = append(b.requests, r), append(b.results, result)
 		}
@@ -72,7 +73,8 @@ func (o *owner) build(ctx context.Context, items []item) (*batch, error) {
 	return b, nil
 }
 
-func (b *batch) add(it *item, durable bool, tops *tops, keys map[channelKey]Position, packer *frame.Packer) Result {
+// add numbers and packs one item. top is nil where the channel has no history.
+func (b *batch) add(it *item, top *Position, keys map[channelKey]Position, packer *frame.Packer) Result {
 	record := frame.Record{Kind: frame.Ephemeral, Channel: it.Channel, Origin: it.origin, Meta: it.Meta, Data: it.Data}
 	if it.Key != "" {
 		if p, repeated := keys[channelKey{it.Channel, it.Key}]; repeated {
@@ -83,8 +85,7 @@ func (b *batch) add(it *item, durable bool, tops *tops, keys map[channelKey]Posi
 		}
 	}
 	var p Position
-	if durable {
-		top := tops.get(it.Channel)
+	if top != nil {
 		top.Offset++
 		p, b.tops[it.Channel] = *top, top
 		record.Kind, record.Offset, record.Epoch = frame.Stored, p.Offset, p.Epoch
@@ -108,24 +109,28 @@ func (o *owner) keeps(channel string) bool {
 	return size > 0
 }
 
-// loadTops makes sure that the top of every channel with history is in memory.
-func (o *owner) loadTops(ctx context.Context, items []item) error {
+// loadTops returns the tops of the channels with history among those of items.
+// They are held until the batch is built, since memory may forget them meanwhile.
+func (o *owner) loadTops(ctx context.Context, items []item) (map[string]*Position, error) {
+	found := make(map[string]*Position)
 	var missing []string
-	asked := map[string]bool{}
 	for i := range items {
 		channel := items[i].Channel
-		if asked[channel] {
+		if _, asked := found[channel]; asked {
 			continue
 		}
-		asked[channel] = true
-		if o.keeps(channel) && o.tops.get(channel) == nil {
+		found[channel] = nil
+		if !o.keeps(channel) {
+			continue
+		}
+		if found[channel] = o.tops.get(channel); found[channel] == nil {
 			missing = append(missing, channel)
 		}
 	}
 	if len(missing) == 0 {
-		return nil
+		return found, nil
 	}
-	return o.tops.load(ctx, o.conn, missing)
+	return found, o.tops.load(ctx, o.conn, missing, found)
 }
 
 // knownKeys returns the positions of the idempotency keys among items that were

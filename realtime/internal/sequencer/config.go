@@ -17,6 +17,9 @@ type Config struct {
 	// Keep says what is kept of a channel's history. Size 0: its publications
 	// are notified and not stored.
 	Keep func(channel string) (size int, ttl time.Duration)
+	// Admit says whether a channel takes data that was published in SQL; nil
+	// takes everything. What it refuses is logged and left out.
+	Admit func(channel string, data []byte) error
 	// QueueBytes bounds the publications that wait for their commit, with 256
 	// bytes of overhead each; 0 means 32 MiB.
 	QueueBytes int64
@@ -49,10 +52,13 @@ const (
 const (
 	maxBatchMessages = 2000
 	maxBatchBytes    = 4 << 20
-	// A hand-over becomes one row, and takeRows of them one batch.
+	// A hand-over becomes one row. A batch takes as many rows as come below both
+	// limits: without the one in bytes a backlog could be more than a round trip
+	// can write, and every owner would fail at it in turn.
 	maxHandoverMessages = 500
 	maxHandoverBytes    = 1 << 20
-	takeRows            = 128
+	takeRows            = 500
+	takeBytes           = 4 << 20
 )
 
 // Errors of Publish, to be tested with errors.Is.
@@ -68,6 +74,9 @@ var (
 )
 
 func (c Config) withDefaults() Config {
+	if c.Admit == nil {
+		c.Admit = func(string, []byte) error { return nil }
+	}
 	if c.QueueBytes == 0 {
 		c.QueueBytes = defaultQueueBytes
 	}

@@ -113,16 +113,18 @@ func insertHandover(ctx context.Context, conn *pgx.Conn, list []*handover) (id i
 	n := len(list)
 	channels, data := make([]string, n), make([][]byte, n)
 	metas, keys, origins := make([]*string, n), make([]*string, n), make([]string, n)
+	var size int64
 	for i, h := range list {
 		r := h.request
 		channels[i], data[i], metas[i], keys[i], origins[i] = r.Channel, notNil(r.Data), orNull(r.Meta), orNull(r.Key), h.origin
+		size += r.weight
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var b pgx.Batch
 	b.Queue(sqlBegin)
 	b.Queue(sqlAsync)
-	b.Queue(sqlHandover, thisShard, channels, data, metas, keys, origins).QueryRow(func(row pgx.Row) error {
+	b.Queue(sqlHandover, thisShard, channels, data, metas, keys, origins, size).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&id) //nolint:wrapcheck // wrapped below
 	})
 	b.Queue(sqlCommit)

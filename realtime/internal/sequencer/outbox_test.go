@@ -163,6 +163,75 @@ func TestGate(t *testing.T) {
 	require.Eventually(t, func() bool { return woken.Load() == before+1 }, soon, time.Millisecond, "once a transaction")
 }
 
+// A backlog is taken in pieces that one round trip can write, each at least a row.
+func TestBacklogIsTakenInPieces(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	n := stranger(t, db)
+	o := newOwner(n.Sequencer, session(t, n), 1, 0)
+	_, _, err := takeover(t.Context(), o.conn)
+	require.NoError(t, err)
+	const rows = 10
+	for range rows {
+		sql(t, db, "insert into millrace.outbox (channel, data, meta, key, origin, size) select '{c}', '{1}', '{null}', '{null}', '{null}', 1000000")
+	}
+	sql(t, db, "update millrace.outbox set size = 20000000 where id = 6")
+	var pieces []int
+	for total := 0; total < rows; {
+		taken, err := o.beginTake(t.Context())
+		require.NoError(t, err)
+		b, err := o.build(t.Context(), o.items(taken))
+		require.NoError(t, err)
+		require.NoError(t, o.writeTaken(t.Context(), b))
+		o.floor.passed, o.floor.candidate = true, int64(rows)
+		o.looked(taken, time.Now())
+		total += len(taken)
+		pieces = append(pieces, len(taken))
+		require.Equal(t, total == rows, o.floor.value == rows, "the floor passed what was left in the outbox")
+	}
+	require.Equal(t, []int{5, 1, 4}, pieces)
+	requireGapless(t, db)
+}
+
+// More channels in a batch than memory holds in a generation.
+func TestBatchOfManyChannels(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	n := stranger(t, db)
+	o := newOwner(n.Sequencer, session(t, n), 1, 0)
+	items := make([]item, topsGeneration+10)
+	for i := range items {
+		items[i].Channel = fmt.Sprint(i)
+		o.tops.put(items[i].Channel, &Position{Offset: 1, Epoch: "e"})
+	}
+	b, err := o.build(t.Context(), items)
+	require.NoError(t, err)
+	require.Len(t, b.messages.pos, len(items))
+}
+
+// What channels do not take is left out, and only of what no instance checked.
+func TestAdmit(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	deny := func(c *Config) {
+		c.Admit = func(channel string, _ []byte) error {
+			if channel == "closed" {
+				return context.Canceled
+			}
+			return nil
+		}
+	}
+	owner := startNode(t, db, deny)
+	require.Eventually(t, owner.Owner, soon, time.Millisecond)
+	follower := startNode(t, db, deny)
+	sql(t, db, "select millrace.publish('closed', '1'::jsonb), millrace.publish('c', '2'::jsonb), millrace.publish('closed', '3'::jsonb)")
+	_, err := follower.Publish(t.Context(), Message{Channel: "closed"})
+	require.NoError(t, err)
+	require.Equal(t, 1, value[int](t, db, "select count(*) from millrace.message where channel = 'closed'"))
+	require.Equal(t, 1, value[int](t, db, "select count(*) from millrace.message where channel = 'c'"))
+	require.Zero(t, value[int](t, db, "select count(*) from millrace.outbox"))
+}
+
 func TestAttention(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -147,10 +147,7 @@ func (o *owner) moveOutbox(ctx context.Context, local []*request) error {
 		o.looked(nil, time.Now())
 		return rollback(ctx, o.conn)
 	}
-	var items []item
-	for i := range rows {
-		items = rows[i].items(items)
-	}
+	items := o.items(rows)
 	for _, r := range local {
 		items = append(items, item{Message: r.Message, request: r})
 	}

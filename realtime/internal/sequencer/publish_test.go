@@ -152,7 +152,7 @@ func TestUnansweredHandOverWaitsForItsSession(t *testing.T) {
 	require.Empty(t, gone())
 	_, err := old.Exec(t.Context(), "begin")
 	require.NoError(t, err)
-	_, err = old.Exec(t.Context(), sqlHandover, thisShard, []string{"c"}, [][]byte{{}}, []*string{nil}, []*string{nil}, []string{h.origin})
+	_, err = old.Exec(t.Context(), sqlHandover, thisShard, []string{"c"}, [][]byte{{}}, []*string{nil}, []*string{nil}, []string{h.origin}, 1)
 	require.NoError(t, err)
 	require.Empty(t, gone())
 	require.Zero(t, h.row.id)

@@ -17,7 +17,8 @@ import (
 
 func TestMain(m *testing.M) { testdb.Main(m) }
 
-const soon = 10 * time.Second
+// soon is long enough for a machine that does ten other things.
+const soon = 30 * time.Second
 
 // node is one instance: a sequencer and what it hears.
 type node struct {
@@ -32,7 +33,7 @@ func keepAll(string) (int, time.Duration) { return 1_000_000, time.Hour }
 func startNode(t testing.TB, db *testdb.DB, change func(*Config)) *node {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	cfg := Config{Pool: db.Pool, URL: db.URL, Keep: keepAll, Logger: quiet}
+	cfg := Config{Pool: db.Pool, URL: db.URL, Keep: keepAll, Patience: soon, Logger: quiet}
 	if change != nil {
 		change(&cfg)
 	}

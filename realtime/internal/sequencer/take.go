@@ -16,6 +16,7 @@ type takenRow struct {
 	channel            []string
 	data               [][]byte
 	meta, key, origins []*string
+	size               int // in bytes, about
 }
 
 // beginTake opens a transaction, passes the fence and takes what is in the
@@ -32,7 +33,7 @@ func (o *owner) beginTake(ctx context.Context) ([]takenRow, error) {
 		found.Close()
 		return found.Err() //nolint:wrapcheck // wrapped below
 	})
-	send.Queue(sqlTake, thisShard, o.floor.value, takeRows).Query(func(found pgx.Rows) (err error) {
+	send.Queue(sqlTake, thisShard, o.floor.value, takeRows, takeBytes).Query(func(found pgx.Rows) (err error) {
 		rows, err = pgx.CollectRows(found, scanTaken)
 		return err //nolint:wrapcheck // wrapped below
 	})
@@ -47,19 +48,36 @@ func (o *owner) beginTake(ctx context.Context) ([]takenRow, error) {
 }
 
 func scanTaken(row pgx.CollectableRow) (t takenRow, err error) {
-	err = row.Scan(&t.id, &t.channel, &t.data, &t.meta, &t.key, &t.origins)
+	err = row.Scan(&t.id, &t.channel, &t.data, &t.meta, &t.key, &t.origins, &t.size)
 	return t, err //nolint:wrapcheck // wrapped by beginTake
 }
 
-// items are the publications of a row, in their order.
-func (t *takenRow) items(to []item) []item {
-	for i, channel := range t.channel {
-		to = append(to, item{
-			Message: Message{Channel: channel, Data: t.data[i], Meta: orEmpty(t.meta[i]), Key: orEmpty(t.key[i])},
-			origin:  orEmpty(t.origins[i]),
-		})
+// items are the publications of rows, in their order. SQL publishers were not
+// checked by an instance: what the channels do not take is left out.
+func (o *owner) items(rows []takenRow) []item {
+	var items []item
+	refused, first, why := 0, "", error(nil)
+	for _, t := range rows {
+		for i, channel := range t.channel {
+			one := item{
+				Message: Message{Channel: channel, Data: t.data[i], Meta: orEmpty(t.meta[i]), Key: orEmpty(t.key[i])},
+				origin:  orEmpty(t.origins[i]),
+			}
+			if one.origin == "" {
+				if err := o.s.cfg.Admit(channel, one.Data); err != nil {
+					if refused++; refused == 1 {
+						first, why = channel, err
+					}
+					continue
+				}
+			}
+			items = append(items, one)
+		}
 	}
-	return to
+	if refused > 0 {
+		o.s.log.Error("publications from SQL left out", "count", refused, "channel", first, "err", why)
+	}
+	return items
 }
 
 // waiting says whether there is something in the outbox.
@@ -83,13 +101,14 @@ func (o *owner) openGate(ctx context.Context) error {
 	return nil
 }
 
-// looked keeps the books after a look at the outbox that left no visible row
-// (emptied) or may have.
+// looked keeps the books after a look at the outbox that took rows.
 func (o *owner) looked(rows []takenRow, now time.Time) {
+	size := 0
 	for i := range rows {
 		o.floor.took(rows[i].id)
+		size += rows[i].size
 	}
-	if len(rows) < takeRows {
+	if len(rows) < takeRows && size < takeBytes { // neither limit cut it short
 		o.floor.emptied()
 	}
 	if len(rows) > 0 {

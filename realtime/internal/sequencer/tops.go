@@ -36,8 +36,9 @@ func (t *tops) put(channel string, p *Position) {
 	t.young[channel] = p
 }
 
-// load reads the tops of channels from the database, creating those that are new.
-func (t *tops) load(ctx context.Context, conn *pgx.Conn, channels []string) error {
+// load reads the tops of channels from the database into found, creating those
+// that are new.
+func (t *tops) load(ctx context.Context, conn *pgx.Conn, channels []string, found map[string]*Position) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	rows, err := conn.Query(ctx, sqlTops, channels)
@@ -45,7 +46,9 @@ func (t *tops) load(ctx context.Context, conn *pgx.Conn, channels []string) erro
 		var channel string
 		var p Position
 		_, err = pgx.ForEachRow(rows, []any{&channel, &p.Offset, &p.Epoch}, func() error {
-			t.put(channel, &Position{Offset: p.Offset, Epoch: p.Epoch})
+			top := p
+			t.put(channel, &top)
+			found[channel] = &top
 			return nil
 		})
 	}

@@ -1,3 +1,3 @@
-insert into millrace.outbox (shard, channel, data, meta, key, origin)
-values ($1, $2, $3, $4, $5, $6)
+insert into millrace.outbox (shard, channel, data, meta, key, origin, size)
+values ($1, $2, $3, $4, $5, $6, $7)
 returning id

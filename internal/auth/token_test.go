@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
@@ -203,9 +205,42 @@ func FuzzToken(f *testing.F) {
 	f.Add("eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1In0.")
 	f.Add("eyJ..")
 	store := NewStore(nil, nil, nil) // nothing forged comes as far as the database
-	store.signing.value = []byte(strings.Repeat("s", secretBytes))
+	secret := []byte(strings.Repeat("s", secretBytes))
+	store.signing.value.Store(&secret)
 	f.Fuzz(func(t *testing.T, token string) {
 		_, err := store.ParseToken(t.Context(), token)
 		require.Equal(t, ErrUnauthenticated, err)
 	})
+}
+
+// TestNobodyQueuesForTheTokenSecret: while the database does not answer, each request waits its own time, not that
+// of all who came before it.
+func TestNobodyQueuesForTheTokenSecret(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	store := NewStore(db.Pool, nil, nil)
+	var busy []*pgxpool.Conn
+	for range db.Pool.Config().MaxConns {
+		conn, err := db.Pool.Acquire(t.Context())
+		require.NoError(t, err)
+		busy = append(busy, conn)
+	}
+	asks, first := make(chan struct{}), make(chan error, 1)
+	go func() {
+		close(asks)
+		_, err := store.signing.get(t.Context(), store)
+		first <- err
+	}()
+	<-asks
+	for range 100 { // some of them while the first one waits
+		ended, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		_, err := store.signing.get(ended, store)
+		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	}
+	require.Empty(t, first, "nobody's end is the first one's")
+	for _, conn := range busy {
+		conn.Release()
+	}
+	require.NoError(t, <-first)
 }

@@ -202,24 +202,6 @@ func (s *attempts) len() int {
 	return s.n
 }
 
-// stop ends every attempt of a job and reports whether there was one.
-func (s *attempts) stop(id int64, cause error) bool {
-	s.mu.Lock()
-	first := s.byID[id]
-
-	var list []*attempt
-	for a := first; a != nil; a = a.older {
-		list = append(list, a)
-	}
-	s.mu.Unlock()
-
-	for _, a := range list {
-		a.stop(cause)
-	}
-
-	return len(list) > 0
-}
-
 // stopAll ends every attempt that is held now.
 func (s *attempts) stopAll(cause error) {
 	for _, a := range s.all() {

@@ -14,7 +14,7 @@ import (
 var claimSQL string
 
 // claimTimeout bounds one claim. If Postgres commits it and the answer does not come back, the rows are running
-// and in nobody's memory: the lease finds them (see lease.reconcile).
+// and in nobody's memory: the sweeper finds them (see sweeper.reconcile).
 const claimTimeout = 5 * time.Second
 
 // claim takes up to limit jobs of a queue, in the order of priority, due time and id. It returns exactly limit

@@ -6,7 +6,9 @@ func (s *Service) heard(payload string) {
 	parseHints(payload, func(h hint) {
 		switch {
 		case h.kind == hintCancel:
-			s.attempts.stop(h.id, errCancelled)
+			if a := s.attempts.get(h.id, h.attempt); a != nil {
+				a.stop(errCancelled)
+			}
 		case h.kind == hintState && (h.state == StateScheduled || h.state == StateRetrying):
 			s.promoter.expect(0)
 		}

@@ -35,7 +35,7 @@ func TestARunningJobIsCancelledOnWhicheverNodeItRuns(t *testing.T) {
 	asked := time.Now()
 
 	exec(t, db, askForEnd, id)
-	exec(t, db, notifyHintsSQL, packHints([]hint{{kind: hintCancel, id: id}}))
+	exec(t, db, notifyHintsSQL, packHints([]hint{{kind: hintCancel, id: id, attempt: 1}}))
 
 	job := await(t, db, id, StateCancelled)
 	require.Less(t, time.Since(asked), time.Second)
@@ -63,16 +63,27 @@ func TestACancellationBeforeTheFirstStepStopsIt(t *testing.T) {
 	t.Parallel()
 
 	a := &attempt{id: 1, number: 1}
-	held := newAttempts()
-	held.add([]*attempt{a})
-	require.True(t, held.stop(1, errCancelled))
-	require.False(t, held.stop(2, errCancelled))
+	a.stop(errCancelled)
 
 	ctx, cancel := a.within(t.Context(), time.Hour)
 	defer cancel()
 
 	require.Error(t, ctx.Err())
 	require.ErrorIs(t, a.whyEnded(ctx), errCancelled)
+}
+
+// A hint may come late: after the attempt that it meant, and after a retry of its job.
+func TestACancellationStopsTheAttemptThatItMeant(t *testing.T) {
+	t.Parallel()
+
+	older, newer := &attempt{id: 1, number: 1}, &attempt{id: 1, number: 2}
+	s := &Service{attempts: newAttempts()}
+	s.attempts.add([]*attempt{older})
+	s.attempts.add([]*attempt{newer})
+
+	s.heard(packHints([]hint{{kind: hintCancel, id: 1, attempt: 1}, {kind: hintCancel, id: 2, attempt: 1}})[0])
+	require.ErrorIs(t, older.whyStopped(), errCancelled)
+	require.NoError(t, newer.whyStopped())
 }
 
 func TestAttemptsOfOneJobAreKeptApart(t *testing.T) {

@@ -55,7 +55,7 @@ func (d *dispatcher) NextRetry(job *river.Job[dispatchArgs]) time.Time { return 
 func (d *dispatcher) Work(ctx context.Context, job *river.Job[dispatchArgs]) error {
 	a := d.attempts.get(job.ID, job.Attempt)
 	if a == nil {
-		return nil // taken away as lost before River came to it; the row is somebody else's
+		return d.superseded() // taken away as lost before River came to it
 	}
 
 	defer d.attempts.remove(a)
@@ -67,7 +67,7 @@ func (d *dispatcher) Work(ctx context.Context, job *river.Job[dispatchArgs]) err
 	a.end()
 
 	if errors.Is(a.whyStopped(), errSuperseded) {
-		return nil
+		return d.superseded()
 	}
 
 	if d.stock {
@@ -77,6 +77,16 @@ func (d *dispatcher) Work(ctx context.Context, job *river.Job[dispatchArgs]) err
 	if err := d.finisher.finish(a, out); err != nil {
 		d.log.WarnContext(ctx, "jobs: the outcome of an attempt was not recorded",
 			"job_id", a.id, "function", a.function, "attempt", a.number, "err", err)
+	}
+
+	return nil
+}
+
+// superseded is what River hears of an attempt whose row is somebody else's. Nothing will do, except in the stock
+// mode: there River records what it hears, by the id alone, and must not take a job for completed that never was.
+func (d *dispatcher) superseded() error {
+	if d.stock {
+		return errSuperseded
 	}
 
 	return nil
@@ -206,10 +216,17 @@ func (d *dispatcher) call(ctx context.Context, run *Run, done chan<- result) {
 		r.output = output
 	} else {
 		r.failure = failureOf(err)
-		r.unknown = errors.Is(err, ErrUnknownFunction)
+		r.unknown = errors.Is(err, ErrUnknownFunction) && d.gone(ctx, run.Function)
 	}
 
 	returned = true
+}
+
+// gone tells a function that went away from one that submitted a job of an unknown one: its error is the same.
+func (d *dispatcher) gone(ctx context.Context, function string) bool {
+	_, err := d.executor.Resolve(ctx, function)
+
+	return errors.Is(err, ErrUnknownFunction)
 }
 
 // panicFailure describes a panic. A nil value is runtime.Goexit, since panic(nil) carries an error.

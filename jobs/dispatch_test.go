@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -175,6 +176,22 @@ func TestEndsWhenTryingAgainIsUseless(t *testing.T) {
 
 	s := startNode(t, db, functions)
 	require.Equal(t, 1, await(t, db, submit(t, s, "refuses"), StateFailed).Attempt)
+}
+
+// An error says the same when the function itself is unknown and when it asked for one that is.
+func TestAFunctionThatCallsAnUnknownOneIsNotUnknown(t *testing.T) {
+	t.Parallel()
+
+	db, functions := testdb.New(t), newFunctions()
+	functions.deploy("caller", func(context.Context, *Run) (json.RawMessage, error) {
+		return nil, fmt.Errorf("enqueue nothing: %w", ErrUnknownFunction)
+	}, Settings{Backoff: Backoff{Delays: []time.Duration{time.Millisecond}}})
+
+	s := startNode(t, db, functions)
+	job := await(t, db, submit(t, s, "caller", attemptsOf(2)), StateFailed)
+	require.Equal(t, CodeRuntime, job.Error.Code)
+	require.Contains(t, job.Error.Message, "enqueue nothing")
+	require.Equal(t, 2, job.Attempt)
 }
 
 func TestAnUnknownFunctionFailsWithoutBeingTriedAgain(t *testing.T) {

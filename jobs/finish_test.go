@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/require"
 
@@ -173,6 +174,25 @@ func TestACancelledJobIsNotRunAgain(t *testing.T) {
 		require.Equal(t, StateCancelled, read(t, db, a.id).State)
 		require.Equal(t, 1, read(t, db, a.id).Attempt)
 	}
+}
+
+// The attempt after a hand-back has the same number: watchers of the feed hear of it as of any other.
+func TestTheFeedSeesTheAttemptAfterAHandBack(t *testing.T) {
+	t.Parallel()
+
+	var queue pgx.Batch
+
+	queueNotifications(&queue, []*finishing{{
+		attempt: &attempt{id: 1, number: 1, function: "f"}, out: outcome{state: rivertype.JobStateAvailable},
+	}})
+
+	f := newFeed()
+	f.watch(true)
+
+	payloads, _ := queue.QueuedQueries[0].Arguments[0].([]string)
+	parseHints(payloads[0], func(h hint) { f.add(h, time.Now()) })
+	f.add(stateHint(1, StateRunning, 1, "f"), time.Now())
+	require.Equal(t, StateRunning, f.changes[1].State)
 }
 
 // One outcome that Postgres refuses does not hold up those that share its transaction.

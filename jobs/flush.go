@@ -176,11 +176,14 @@ func queueNotifications(queue *pgx.Batch, batch []*finishing) {
 	back := make(map[string]struct{})
 
 	for i, item := range batch {
-		hints[i] = stateHint(item.attempt.id, stateOf(item.out.state), item.attempt.number, item.attempt.function)
+		number := item.attempt.number
 
 		if item.out.state == rivertype.JobStateAvailable {
+			number-- // the row's, too: the next attempt has this one's number
 			back[item.attempt.queue] = struct{}{}
 		}
+
+		hints[i] = stateHint(item.attempt.id, stateOf(item.out.state), number, item.attempt.function)
 	}
 
 	queue.Queue(notifyHintsSQL, packHints(hints))

@@ -24,7 +24,7 @@ const (
 	hintState    hintKind = 's' // s <id> <state> <attempt> <function>
 	hintProgress hintKind = 'p' // p <id> <attempt> <percent> <quoted message>
 	hintLog      hintKind = 'l' // l <id>: log lines were added
-	hintCancel   hintKind = 'c' // c <id>: the node that runs this job stops it
+	hintCancel   hintKind = 'c' // c <id> <attempt>: the node that runs this attempt stops it
 )
 
 // hint tells every node that something about a job changed. It may get lost, and says nothing that the rows do
@@ -33,7 +33,7 @@ type hint struct {
 	kind     hintKind
 	id       int64
 	state    State   // hintState
-	attempt  int     // hintState, hintProgress
+	attempt  int     // hintState, hintProgress, hintCancel
 	function string  // hintState
 	percent  float64 // hintProgress
 	message  string  // hintProgress, at most maxProgressMessage bytes
@@ -63,7 +63,10 @@ func (h hint) append(buf []byte) []byte {
 		buf = strconv.AppendFloat(buf, h.percent, 'g', -1, 64)
 		buf = append(buf, ' ')
 		buf = strconv.AppendQuote(buf, h.message) // escapes newlines, so that a line stays a line
-	case hintLog, hintCancel:
+	case hintCancel:
+		buf = append(buf, ' ')
+		buf = strconv.AppendInt(buf, int64(h.attempt), 10)
+	case hintLog:
 	}
 
 	return buf
@@ -127,7 +130,11 @@ func parseHint(line string) (hint, bool) {
 		return h, parseState(&h, rest)
 	case hintProgress:
 		return h, parseProgress(&h, rest)
-	case hintLog, hintCancel:
+	case hintCancel:
+		h.attempt, err = strconv.Atoi(rest)
+
+		return h, err == nil
+	case hintLog:
 		return h, rest == ""
 	}
 

@@ -23,7 +23,9 @@ func drawHint(t *rapid.T) hint {
 		h.attempt = rapid.IntRange(1, 100).Draw(t, "attempt")
 		h.percent = rapid.Float64Range(0, 100).Draw(t, "percent")
 		h.message = rapid.StringN(0, -1, maxProgressMessage).Draw(t, "message")
-	case hintLog, hintCancel:
+	case hintCancel:
+		h.attempt = rapid.IntRange(1, 100).Draw(t, "attempt")
+	case hintLog:
 	}
 
 	return h
@@ -66,17 +68,17 @@ func TestHintsPassOverWhatTheyDoNotUnderstand(t *testing.T) {
 
 	lines := []string{
 		"", "s", "s ", "x 1", "s one queued 0 f", "s 1 sleeping 0 f", "s 1 queued zero f", "s 1 queued 0",
-		"p 1 1 50", `p 1 1 half "m"`, "p 1 1 50 unquoted", "l 5 more", "c 99999999999999999999",
-		"c 7",
+		"p 1 1 50", `p 1 1 half "m"`, "p 1 1 50 unquoted", "l 5 more", "c 99999999999999999999 1",
+		"c 7", "c 7 x", "c 7 2 x", "c 7 2",
 	}
 
 	var got []hint
 	parseHints(strings.Join(lines, "\n"), func(h hint) { got = append(got, h) })
-	require.Equal(t, []hint{{kind: hintCancel, id: 7}}, got)
+	require.Equal(t, []hint{{kind: hintCancel, id: 7, attempt: 2}}, got)
 }
 
 func FuzzParseHints(f *testing.F) {
-	f.Add("s 12 running 1 orders.charge\np 12 1 42.5 \"half\\nway\"\nl 12\nc 12")
+	f.Add("s 12 running 1 orders.charge\np 12 1 42.5 \"half\\nway\"\nl 12\nc 12 1")
 	f.Add("s  1 queued 0 x\n\n\np 1 1 NaN \"\"")
 	f.Fuzz(func(t *testing.T, payload string) {
 		parseHints(payload, func(h hint) {

@@ -143,11 +143,12 @@ func replay(ctx context.Context, tx pgx.Tx, rows []*row) error {
 	}
 
 	for _, r := range rows {
-		use := uses[r.key]
-
+		use, known := uses[r.key]
 		job, ok := found[use.id]
 
 		switch {
+		case !known: // it went with its job since the reservation found it in use
+			r.err = fmt.Errorf("the idempotency key's job: %w", ErrNotFound)
 		case !bytes.Equal(use.hash, r.hash):
 			r.err = ErrIdempotencyMismatch
 		case !ok: // deleted since the key was looked at

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
@@ -147,6 +148,20 @@ func TestAKeyIsFreeAgain(t *testing.T) {
 			require.Equal(t, second.ID, third.ID)
 		})
 	}
+}
+
+// Between the reservation that finds a key in use and the look at what it stands for, its job may be deleted.
+func TestAKeyThatVanishesIsNoMismatch(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	vanished := newRow(&Submission{Function: "f", Options: Options{IdempotencyKey: "gone"}}, Settings{})
+
+	require.NoError(t, pgx.BeginFunc(t.Context(), db.Pool, func(tx pgx.Tx) error {
+		return replay(t.Context(), tx, []*row{vanished})
+	}))
+	require.ErrorIs(t, vanished.err, ErrNotFound)
+	require.NotErrorIs(t, vanished.err, ErrIdempotencyMismatch)
 }
 
 func TestExpiredKeysAreRemoved(t *testing.T) {

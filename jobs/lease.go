@@ -91,6 +91,9 @@ func (l *lease) Stop(ctx context.Context) error {
 
 	defer l.disconnect()
 
+	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
+	defer cancel()
+
 	if _, err := l.conn.Exec(ctx, "delete from millrace.node where id = $1", l.id); err != nil {
 		return fmt.Errorf("remove node %s: %w", l.id, err)
 	}

@@ -31,6 +31,8 @@ const (
 	promotePoll = 5 * time.Second
 	// promoteGap bounds how often hints make a node look, and how soon it looks again for rows that others hold.
 	promoteGap = 20 * time.Millisecond
+
+	farAway = 100 * 365 * 24 * time.Hour
 )
 
 // promoter makes scheduled and retrying jobs available at their time: it sleeps until the next one is due. River's
@@ -42,7 +44,7 @@ type promoter struct {
 	log  *slog.Logger
 
 	mu    sync.Mutex
-	until time.Time // when the loop looks next
+	until time.Time // when the loop looks next; the future's end while it looks
 	wake  chan struct{}
 }
 
@@ -80,6 +82,8 @@ func (p *promoter) expect(delay time.Duration) {
 
 func (p *promoter) loop(ctx context.Context) {
 	for failing := false; ; {
+		p.looking()
+
 		wait, err := p.run(ctx)
 		if err != nil {
 			if !failing && ctx.Err() == nil {
@@ -95,6 +99,14 @@ func (p *promoter) loop(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// looking has everything wake the loop that is told from now on: a look that is under way may have missed it.
+func (p *promoter) looking() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	p.until = time.Now().Add(farAway)
 }
 
 // sleep waits, or until it is told of something nearer, and reports false when the service stops.

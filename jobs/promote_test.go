@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -43,6 +45,22 @@ func TestAScheduledJobStartsOnTime(t *testing.T) {
 		require.GreaterOrEqual(t, late, time.Duration(0))
 		require.Less(t, late, punctual)
 	}
+}
+
+// What is told while the promoter looks may have come too late for that look.
+func TestAJobThatIsToldDuringALookIsNotForgotten(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	release := holdTable(t, db)
+	p := newPromoter(db.Pool, slog.New(slog.DiscardHandler))
+	require.NoError(t, p.Start(t.Context()))
+	t.Cleanup(func() { require.NoError(t, p.Stop(context.Background())) })
+
+	require.Eventually(t, func() bool { return heldBack(t, db) == 1 }, patience, time.Millisecond)
+	p.expect(50 * time.Millisecond)
+	require.Len(t, p.wake, 1)
+	release()
 }
 
 func TestPromotesInBatches(t *testing.T) {

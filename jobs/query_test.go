@@ -327,6 +327,27 @@ func TestCancelAndRetryByState(t *testing.T) {
 	}
 }
 
+// Users of SQL may have put anything into a job's metadata.
+func TestOddMetadataHidesNoCancellation(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	s := startInserter(t, db)
+
+	for _, metadata := range []string{`[]`, `1`, `null`, `"text"`} {
+		id := submit(t, s, "f")
+		exec(t, db, "update millrace.river_job set metadata = $2 where id = $1", id, metadata)
+		a := claimOne(t, db, "a")
+
+		_, err := s.Cancel(t.Context(), id)
+		require.NoError(t, err)
+
+		f := startFinisher(t, db, "a")
+		require.NoError(t, f.finish(a, outcomes()["retryable"]))
+		require.Equal(t, StateCancelled, read(t, db, id).State, metadata)
+	}
+}
+
 func TestARetryRunsAtOnceWithOneMoreAttempt(t *testing.T) {
 	t.Parallel()
 

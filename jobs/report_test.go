@@ -212,6 +212,37 @@ func TestAnOldAttemptSavesNoProgress(t *testing.T) {
 }
 
 // While the table cannot be written, Log waits for a bounded time, memory is bounded, and the log says what is missing.
+func TestProgressReplacesOddMetadata(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	_, w, id := startReports(t, db)
+	exec(t, db, `update millrace.river_job set metadata = '[1]' where id = $1`, id)
+
+	r := newRunReporter(w, id, read(t, db, id).Attempt)
+	r.Progress(50, "half")
+	r.close(t.Context())
+
+	job := read(t, db, id)
+	require.NotNil(t, job.Progress)
+	require.InDelta(t, 50, job.Progress.Percent, 0)
+}
+
+// A progress that is told and waits for its turn to be saved needs no look before that.
+func TestTheReportWriterSleepsUntilSomethingIsDue(t *testing.T) {
+	t.Parallel()
+
+	w := newReportWriter(nil, nil)
+	require.Equal(t, time.Hour, w.nextLook())
+
+	note := &progressNote{job: 1, told: true, savedAt: time.Now()}
+	w.dirty[1], w.toldAt = note, time.Now().Add(-progressEvery)
+	require.Greater(t, w.nextLook(), progressSaveEvery/2)
+
+	note.told = false
+	require.Equal(t, time.Millisecond, w.nextLook())
+}
+
 func TestReportsWaitForPostgres(t *testing.T) {
 	t.Parallel()
 

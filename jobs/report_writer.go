@@ -228,11 +228,19 @@ func (w *reportWriter) nextLook() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
-	if len(w.dirty) == 0 {
-		return time.Hour
+	wait := time.Hour
+
+	for _, note := range w.dirty {
+		if !note.told {
+			wait = min(wait, progressEvery-time.Since(w.toldAt))
+		}
+
+		if !note.saved {
+			wait = min(wait, progressSaveEvery-time.Since(note.savedAt))
+		}
 	}
 
-	return max(progressEvery-time.Since(w.toldAt), time.Millisecond)
+	return max(wait, time.Millisecond)
 }
 
 func (w *reportWriter) abandon() {

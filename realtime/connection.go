@@ -11,7 +11,7 @@ type connection struct {
 	door *Credentials
 	// current are the credentials in force, nil before the connection is authenticated.
 	current atomic.Pointer[Credentials]
-	// since is the revocations' count when the connection began.
+	// since is the revocations' count before the connection's credentials were looked at.
 	since uint64
 	// A subscription may load a whole history, so few run at once; publishes keep their order.
 	subscribes, publishes lane

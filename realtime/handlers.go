@@ -160,8 +160,7 @@ func (h *Hub) clientHistory(client *centrifuge.Client, event centrifuge.HistoryE
 
 // clientError turns an error into the client's, and logs it if it is this server's doing.
 func (h *Hub) clientError(err error, channel string) error {
-	var already *centrifuge.Error
-	if errors.As(err, &already) {
+	if already, found := errors.AsType[*centrifuge.Error](err); found {
 		return already
 	}
 	answer := protocolError(err)

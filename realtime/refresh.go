@@ -8,6 +8,7 @@ import (
 // end the connection, so that the client comes back with what it may have.
 func (h *Hub) refresh(client *centrifuge.Client, token string) (centrifuge.RefreshReply, error) {
 	conn := connectionOf(client.Context())
+	since := h.revoked.before(0)
 	credentials, err := h.authenticate(client.Context(), token)
 	if err != nil {
 		return centrifuge.RefreshReply{}, connectError(err)
@@ -16,6 +17,9 @@ func (h *Hub) refresh(client *centrifuge.Client, token string) (centrifuge.Refre
 		return centrifuge.RefreshReply{}, centrifuge.DisconnectInvalidToken
 	}
 	conn.current.Store(&credentials)
+	if h.revoked.hit(credentials, since) {
+		return centrifuge.RefreshReply{}, centrifuge.DisconnectForceNoReconnect
+	}
 	for _, channel := range client.Channels() {
 		if h.Allow(credentials, ActionSubscribe, channel) != nil {
 			return centrifuge.RefreshReply{}, centrifuge.DisconnectForceReconnect

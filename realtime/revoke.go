@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 // revocationMemory is how long a revocation is remembered for connections that were being authenticated while
 // it came: longer than any authentication takes.
 const revocationMemory = time.Minute
+
+// handshakeTime is how long before its session a connection may have been authenticated by its door.
+const handshakeTime = 5 * time.Second
 
 // revocations remembers the recent ones, so that a connection that passed authentication just before is found
 // when it registers.
@@ -30,21 +34,22 @@ func (r *revocations) add(matches func(Credentials) bool) {
 	defer r.mu.Unlock()
 
 	now := time.Now()
-	kept := r.recent[:0]
-	for _, old := range r.recent {
-		if now.Sub(old.at) < revocationMemory {
-			kept = append(kept, old)
-		}
-	}
-	clear(r.recent[len(kept):])
+	r.recent = slices.DeleteFunc(r.recent, func(old revocation) bool { return now.Sub(old.at) >= revocationMemory })
 	r.count++
-	r.recent = append(kept, revocation{number: r.count, at: now, matches: matches})
+	r.recent = append(r.recent, revocation{number: r.count, at: now, matches: matches})
 }
 
-func (r *revocations) current() uint64 {
+// before returns the count as it was some time ago, within the memory.
+func (r *revocations) before(ago time.Duration) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.count
+	count := r.count
+	for _, revoked := range r.recent {
+		if time.Since(revoked.at) <= ago {
+			count = min(count, revoked.number-1)
+		}
+	}
+	return count
 }
 
 // hit says whether credentials were revoked after the count was since.
@@ -61,7 +66,8 @@ func (r *revocations) hit(credentials Credentials, since uint64) bool {
 
 // DisconnectWhere closes this instance's connections whose credentials match, with code 3503, which tells
 // clients to stay away. Use it when a key or a user's access is revoked. matches must be fast, must not call
-// the hub, and is asked again for connections that were being authenticated meanwhile.
+// the hub, and is asked again for connections that were being authenticated meanwhile: those that begin up to
+// 5 s later, since their door may have looked before.
 func (h *Hub) DisconnectWhere(matches func(Credentials) bool) {
 	h.revoked.add(matches)
 	for _, client := range h.node.Hub().Connections() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/centrifugal/centrifuge"
 	"github.com/centrifugal/protocol"
@@ -66,7 +67,11 @@ func (h *Hub) newClient(transport centrifuge.Transport, credentials *Credentials
 	if !h.Running() {
 		return nil, nil, nil, ErrNotRunning
 	}
-	conn := &connection{door: credentials, since: h.revoked.current()}
+	var authenticated time.Duration // ago, at most; tokens are looked at from now on
+	if credentials != nil {
+		authenticated = handshakeTime
+	}
+	conn := &connection{door: credentials, since: h.revoked.before(authenticated)}
 	ctx, cancel := context.WithCancel(conn.attach(context.Background()))
 	client, finish, err := centrifuge.NewClient(ctx, h.node, transport)
 	if err != nil {

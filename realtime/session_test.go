@@ -206,23 +206,6 @@ func TestSessionEndsWithItsCredentials(t *testing.T) {
 	require.NotNil(t, other.ask("subscribe", `{"channel":"a"}`).at("subscribe"))
 }
 
-// Whoever was being authenticated while the key was revoked does not slip through.
-func TestRevocationDuringConnect(t *testing.T) {
-	t.Parallel()
-	entered, release := make(chan struct{}), make(chan struct{})
-	hub := startHub(t, realtime.Config{Authenticate: func(context.Context, string) (realtime.Credentials, error) {
-		close(entered)
-		<-release
-		return *grants("bob"), nil
-	}})
-	p := open(t, hub, nil)
-	go p.send("connect", 1, `{"token":"x"}`)
-	<-entered
-	hub.DisconnectWhere(func(c realtime.Credentials) bool { return c.Key == "key-bob" })
-	close(release)
-	require.Equal(t, uint32(3503), p.ending().code)
-}
-
 func TestPersonalChannel(t *testing.T) {
 	t.Parallel()
 	hub := startHub(t, realtime.Config{})

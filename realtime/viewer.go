@@ -24,9 +24,10 @@ type viewer struct {
 	view   *view
 	client *centrifuge.Client
 	// live viewers are sent deliveries, others keep them until they have their snapshot.
-	live bool
-	kept [][]byte
-	size int
+	live  bool
+	kept  [][]byte
+	size  int
+	limit int // of size
 }
 
 // deliver passes data on or keeps it; what a viewer keeps is bounded like a connection's queue.
@@ -37,7 +38,7 @@ func (v *viewer) deliver(data []byte) {
 	}
 	v.kept = append(v.kept, data)
 	v.size += len(data)
-	if v.size > defaultQueueSize {
+	if v.size > v.limit {
 		v.client.Disconnect(centrifuge.DisconnectSlow)
 		v.kept, v.size = nil, 0
 	}
@@ -70,11 +71,15 @@ func (v *viewer) snapshot(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// begin sends the snapshot and what was kept, and makes the viewer live.
+// begin sends the snapshot and what was kept, and makes the viewer live, unless it is the client's no more: the
+// client may have left, and subscribed again with a newer snapshot.
 func (v *viewer) begin(snapshot []byte) {
 	v.view.mu.Lock()
 	defer v.view.mu.Unlock()
 
+	if v.view.viewers[v.client.ID()] != v {
+		return
+	}
 	v.send(snapshot, map[string]string{snapshotTag: "true"})
 	for _, data := range v.kept {
 		v.send(data, nil)

@@ -31,7 +31,7 @@ type view struct {
 
 // join adds a viewer; the first one starts the watch. The view of a channel stays the same object until its
 // last viewer is gone and the watch has ended.
-func (all *views) join(channel string, source Source, client *centrifuge.Client) *viewer {
+func (all *views) join(channel string, source Source, client *centrifuge.Client, limit int) *viewer {
 	all.mu.Lock()
 	if all.byName == nil {
 		all.byName = make(map[string]*view)
@@ -44,7 +44,7 @@ func (all *views) join(channel string, source Source, client *centrifuge.Client)
 	v.refs++
 	all.mu.Unlock()
 
-	joined := &viewer{view: v, client: client}
+	joined := &viewer{view: v, client: client, limit: limit}
 	v.mu.Lock()
 	_, again := v.viewers[client.ID()]
 	v.viewers[client.ID()] = joined
@@ -62,12 +62,24 @@ func (all *views) join(channel string, source Source, client *centrifuge.Client)
 	return joined
 }
 
-// leave removes a client's viewer if it has one; the last one ends the watch.
+// leave removes a client's viewer of a channel if it has one.
 func (all *views) leave(channel, clientID string) {
-	all.mu.RLock()
-	v := all.byName[channel]
-	all.mu.RUnlock()
-	if v == nil || !v.remove(clientID) {
+	v := all.of(channel)
+	if v == nil {
+		return
+	}
+	v.mu.Lock()
+	current := v.viewers[clientID]
+	v.mu.Unlock()
+	if current != nil {
+		all.remove(current)
+	}
+}
+
+// remove removes a viewer, unless a later one of its client has taken its place; the last one ends the watch.
+func (all *views) remove(gone *viewer) {
+	v := gone.view
+	if !v.remove(gone) {
 		return
 	}
 	all.release(v)
@@ -76,9 +88,16 @@ func (all *views) leave(channel, clientID string) {
 	defer v.life.Unlock()
 	if v.watched && all.unused(v) {
 		v.watched = false
-		v.source.Unwatch(channel)
+		v.source.Unwatch(v.channel)
 	}
 	all.forget(v)
+}
+
+// of returns the view of a channel, nil if nobody watches it.
+func (all *views) of(channel string) *view {
+	all.mu.RLock()
+	defer all.mu.RUnlock()
+	return all.byName[channel]
 }
 
 func (all *views) release(v *view) {
@@ -96,23 +115,23 @@ func (all *views) unused(v *view) bool {
 func (all *views) forget(v *view) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	if v.refs == 0 {
+	if v.refs == 0 && all.byName[v.channel] == v { // it may be forgotten already, and another one in its place
 		delete(all.byName, v.channel)
 	}
 }
 
-func (v *view) remove(clientID string) bool {
+func (v *view) remove(gone *viewer) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	_, found := v.viewers[clientID]
-	delete(v.viewers, clientID)
-	return found
+	if v.viewers[gone.client.ID()] != gone {
+		return false
+	}
+	delete(v.viewers, gone.client.ID())
+	return true
 }
 
 func (all *views) deliver(channel string, data []byte) {
-	all.mu.RLock()
-	v := all.byName[channel]
-	all.mu.RUnlock()
+	v := all.of(channel)
 	if v == nil {
 		return
 	}
@@ -126,12 +145,12 @@ func (all *views) deliver(channel string, data []byte) {
 // subscribeView puts the subscription in place, reads the snapshot, answers, and sends the snapshot followed
 // by what was delivered meanwhile.
 func (h *Hub) subscribeView(client *centrifuge.Client, source Source, channel string, answer centrifuge.SubscribeCallback) {
-	viewer := h.views.join(channel, source, client)
+	viewer := h.views.join(channel, source, client, h.config.QueueSize)
 	ctx, cancel := context.WithTimeout(client.Context(), snapshotTimeout)
 	defer cancel()
 	snapshot, err := viewer.snapshot(ctx)
 	if err != nil {
-		h.views.leave(channel, client.ID())
+		h.views.remove(viewer)
 		if !errors.Is(err, ErrUnknownChannel) {
 			h.log.Warn("realtime: snapshot failed", "channel", channel, "err", err)
 		}
@@ -140,7 +159,7 @@ func (h *Hub) subscribeView(client *centrifuge.Client, source Source, channel st
 	}
 	answer(centrifuge.SubscribeReply{}, nil)
 	if !client.IsSubscribed(channel) { // gone meanwhile, and perhaps no unsubscribe event follows
-		h.views.leave(channel, client.ID())
+		h.views.remove(viewer)
 		return
 	}
 	viewer.begin(snapshot)

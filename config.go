@@ -19,8 +19,8 @@ type Config struct {
 	// ListenURL reaches the same Postgres directly when DatabaseURL goes
 	// through a transaction-pooling proxy; empty means DatabaseURL.
 	ListenURL string
-	// MaxConns bounds the work pool; 0 means 16. Some four connections stand
-	// beside it: listening, River's own, the sequencer's session.
+	// MaxConns bounds the work pool; 0 means 16, and 4 is the least. Some four
+	// connections stand beside it: listening, River's own, the sequencer's session.
 	MaxConns int
 
 	// Addr is the HOST:PORT to serve on; empty means 127.0.0.1:8080, port 0
@@ -61,6 +61,9 @@ type Config struct {
 const (
 	defaultAddr         = "127.0.0.1:8080"
 	defaultDrainTimeout = 30 * time.Second
+
+	minConns = 4 // migrations hold two at once, River keeps one for its notifications
+	maxConns = 10_000
 )
 
 func (c Config) withDefaults() (Config, error) {
@@ -90,8 +93,11 @@ func (c Config) validate() error {
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		errs = append(errs, fmt.Errorf("address %q is not HOST:PORT", c.Addr))
 	}
-	if c.MaxConns < 0 || c.DrainTimeout < 0 {
-		errs = append(errs, errors.New("MaxConns and DrainTimeout must not be negative"))
+	if c.MaxConns != 0 && (c.MaxConns < minConns || c.MaxConns > maxConns) {
+		errs = append(errs, fmt.Errorf("MaxConns must be %d to %d", minConns, maxConns))
+	}
+	if c.DrainTimeout < 0 {
+		errs = append(errs, errors.New("DrainTimeout must not be negative"))
 	}
 	for _, n := range c.Namespaces {
 		if n.Name == jobNamespace || n.Name == jobsNamespace {

@@ -30,7 +30,8 @@ func Backoff(b jobs.Backoff) Option { return func(s *jobs.Settings) { s.Backoff 
 
 // Handle makes a Go function callable under a name such as "orders.charge".
 // Call it before Start, on every instance that submits or works its jobs; a
-// mistake in it (a bad name, a name taken twice) is returned by Start.
+// mistake in it (a bad name, a name taken twice) is returned by Start. After
+// Start it panics.
 //
 // The input is decoded strictly: one with unknown fields or of another shape
 // fails its job, without another attempt. An error of fn fails the attempt and
@@ -41,7 +42,7 @@ func Handle[In, Out any](app *App, name string, fn func(ctx context.Context, inp
 	for _, set := range options {
 		set(&settings)
 	}
-	app.natives = append(app.natives, func(s *functions.Service) error {
+	app.register(func(s *functions.Service) error {
 		return s.RegisterNative(name, native.Handle(fn), settings)
 	})
 }

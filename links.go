@@ -72,14 +72,15 @@ func (p *parts) buildHub() (err error) {
 	return nil
 }
 
-// draining gives the jobs service its time to end what runs.
-type draining struct {
+// limited gives a part so much time to stop, whatever its peers do: nobody waits for the end of a process without
+// one. For the jobs service it is the time to end what runs.
+type limited struct {
 	service.Service
 	limit time.Duration
 }
 
-func (d draining) Stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, d.limit)
+func (l limited) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, l.limit)
 	defer cancel()
-	return d.Service.Stop(ctx)
+	return l.Service.Stop(ctx)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/millrace-dev/millrace/functions"
 	"github.com/millrace-dev/millrace/internal/auth"
@@ -22,8 +23,10 @@ type App struct {
 	cfg     Config
 	natives []func(*functions.Service) error // what Handle registered
 
-	mu    sync.Mutex
-	parts *parts // nil before Start and after Stop
+	lifecycle sync.Mutex // held by Start and Stop
+	// Nil before Start and after Stop. Functions reach for the parts while the App starts and while it drains, so
+	// that looking takes no lock.
+	parts atomic.Pointer[parts]
 }
 
 // New checks the configuration, reporting all mistakes at once. Nothing is
@@ -49,36 +52,39 @@ func (a *App) Run(ctx context.Context) error {
 // Start brings everything up and returns when work can be done, or with the
 // reason why it cannot; whatever had started is stopped again then.
 func (a *App) Start(ctx context.Context) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.lifecycle.Lock()
+	defer a.lifecycle.Unlock()
 
-	if a.parts != nil {
+	if a.parts.Load() != nil {
 		return errors.New("start millrace: it runs already")
 	}
 	p, err := assemble(ctx, a.cfg, a.natives)
 	if err != nil {
 		return fmt.Errorf("start millrace: %w", err)
 	}
+	a.parts.Store(p) // jobs may run before the last part is up
 	if err := p.start(ctx); err != nil {
+		a.parts.Store(nil)
 		return fmt.Errorf("start millrace: %w", err)
 	}
-	a.parts = p
 	a.cfg.Logger.InfoContext(ctx, "millrace is ready", "addr", p.web.Addr(), "node", p.nodeID)
 	return nil
 }
 
 // Stop drains and stops the App. Jobs that still run when ctx ends or
-// DrainTimeout is over are handed back and run elsewhere.
+// DrainTimeout is over are handed back and run elsewhere. Functions may use the
+// App to the end of the drain.
 func (a *App) Stop(ctx context.Context) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.lifecycle.Lock()
+	defer a.lifecycle.Unlock()
 
-	if a.parts == nil {
+	p := a.parts.Load()
+	if p == nil {
 		return nil
 	}
-	a.cfg.Logger.InfoContext(ctx, "millrace is stopping", "node", a.parts.nodeID)
-	err := a.parts.stop(ctx)
-	a.parts = nil
+	a.cfg.Logger.InfoContext(ctx, "millrace is stopping", "node", p.nodeID)
+	err := p.stop(ctx)
+	a.parts.Store(nil)
 	if err != nil {
 		return fmt.Errorf("stop millrace: %w", err)
 	}
@@ -102,10 +108,20 @@ func (a *App) Realtime() *realtime.Hub { return a.running().hub }
 func (a *App) Auth() *auth.Store { return a.running().auth }
 
 func (a *App) running() *parts {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.parts == nil {
+	p := a.parts.Load()
+	if p == nil {
 		panic("millrace: the App was not started, or was stopped")
 	}
-	return a.parts
+	return p
+}
+
+// register keeps what Start tells the functions service. It panics once the App has started.
+func (a *App) register(native func(*functions.Service) error) {
+	a.lifecycle.Lock()
+	defer a.lifecycle.Unlock()
+
+	if a.parts.Load() != nil {
+		panic("millrace: Handle after Start")
+	}
+	a.natives = append(a.natives, native)
 }

@@ -64,6 +64,39 @@ func TestGoFunctionRunsAsAJob(t *testing.T) {
 	require.JSONEq(t, `"sent"`, string(page.Publications[0].Data))
 }
 
+// A function that uses the App while it drains is not kept waiting for the drain's end.
+func TestFunctionsUseTheAppWhileItDrains(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	app, err := millrace.New(configure(db))
+	require.NoError(t, err)
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	millrace.Handle(app, "late", func(ctx context.Context, _ any) (string, error) {
+		close(begun)
+		<-proceed
+		_, err := app.Realtime().Publish(ctx, "greetings", []byte(`1`), realtime.PublishOptions{})
+		return "done", err
+	})
+	require.NoError(t, app.Start(t.Context()))
+	require.Panics(t, func() { millrace.Handle(app, "too.late", func(context.Context, any) (any, error) { return nil, nil }) })
+
+	job, err := app.Jobs().Submit(t.Context(), jobs.Submission{Function: "late"})
+	require.NoError(t, err)
+	<-begun
+	stopped := make(chan error, 1)
+	go func() { stopped <- app.Stop(context.Background()) }()
+	require.Eventually(t, func() bool {
+		var draining bool
+		return db.Pool.QueryRow(t.Context(), "select draining from millrace.node").Scan(&draining) == nil && draining
+	}, 20*time.Second, 5*time.Millisecond)
+	close(proceed)
+	require.NoError(t, <-stopped)
+
+	var state string
+	require.NoError(t, db.Pool.QueryRow(t.Context(), "select state from millrace.river_job where id = $1", job.ID).Scan(&state))
+	require.Equal(t, "completed", state)
+}
+
 func TestInputOfAnotherShapeIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	app, err := millrace.New(configure(testdb.New(t)))
@@ -81,8 +114,8 @@ func TestInputOfAnotherShapeIsNotTriedAgain(t *testing.T) {
 
 func TestMistakesAreReportedTogether(t *testing.T) {
 	t.Parallel()
-	_, err := millrace.New(millrace.Config{Addr: "nowhere", MaxConns: -1, Namespaces: []realtime.Namespace{{Name: "job"}}})
-	for _, want := range []string{"DatabaseURL", "nowhere", "negative", `"job"`} {
+	_, err := millrace.New(millrace.Config{Addr: "nowhere", MaxConns: 1, DrainTimeout: -1, Namespaces: []realtime.Namespace{{Name: "job"}}})
+	for _, want := range []string{"DatabaseURL", "nowhere", "MaxConns", "DrainTimeout", `"job"`} {
 		require.ErrorContains(t, err, want)
 	}
 }

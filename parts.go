@@ -24,6 +24,9 @@ import (
 	"github.com/millrace-dev/millrace/web/ui"
 )
 
+// stopTimeout bounds the stop of each part but the jobs service.
+const stopTimeout = 15 * time.Second
+
 // parts is one assembled instance.
 type parts struct {
 	cfg    Config
@@ -51,7 +54,7 @@ func assemble(ctx context.Context, cfg Config, natives []func(*functions.Service
 		}
 	}
 	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	p.pool, err = postgres.Open(ctx, postgres.Config{URL: cfg.DatabaseURL, MaxConns: int32(cfg.MaxConns)}) //nolint:gosec // a small number
+	p.pool, err = postgres.Open(ctx, postgres.Config{URL: cfg.DatabaseURL, MaxConns: int32(cfg.MaxConns)}) //nolint:gosec // bounded by the configuration
 	if err != nil {
 		return nil, err
 	}
@@ -177,12 +180,12 @@ func (p *parts) hasLiveKey(ctx context.Context) (bool, error) {
 
 // start runs the parts from the ground up.
 func (p *parts) start(ctx context.Context) error {
-	p.group.Add("listener", p.listener)
-	p.group.Add("auth", p.auth)
-	p.group.Add("functions", p.functions)
-	p.group.Add("realtime", p.hub)
-	p.group.Add("jobs", draining{p.jobs, p.cfg.DrainTimeout})
-	p.group.Add("web", p.web)
+	p.group.Add("listener", limited{p.listener, stopTimeout})
+	p.group.Add("auth", limited{p.auth, stopTimeout})
+	p.group.Add("functions", limited{p.functions, stopTimeout})
+	p.group.Add("realtime", limited{p.hub, stopTimeout})
+	p.group.Add("jobs", limited{p.jobs, p.cfg.DrainTimeout})
+	p.group.Add("web", limited{p.web, stopTimeout})
 	if err := p.group.Start(ctx); err != nil {
 		p.pool.Close()
 		return err

@@ -7,10 +7,12 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/testdb"
 	"github.com/millrace-dev/millrace/migrations"
 )
@@ -82,6 +84,19 @@ func TestInstancesThatStartAtOnceMigrateOnce(t *testing.T) {
 	for version, times := range applied {
 		require.Equal(t, 1, times, "migration %d", version)
 	}
+}
+
+func TestAPoolOfOneIsRefused(t *testing.T) {
+	t.Parallel()
+	pool, err := postgres.Open(t.Context(), postgres.Config{URL: testdb.NewEmpty(t).URL, MaxConns: 1})
+	require.NoError(t, err)
+	defer pool.Close()
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err = migrations.Up(ctx, pool)
+	require.ErrorContains(t, err, "2 are needed")
+	require.NoError(t, ctx.Err(), "it does not wait for a second one")
 }
 
 func TestNewerDatabaseIsLeftAlone(t *testing.T) {

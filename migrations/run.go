@@ -20,6 +20,8 @@ const (
 	lockKey = 0x6d696c6c
 
 	lockPoll = 100 * time.Millisecond
+
+	lockedConns = 2 // the lock's connection, and one for River's migrator
 )
 
 // ErrUnknownVersion is returned by Down for a version that does not exist.
@@ -125,6 +127,9 @@ func locked(ctx context.Context, pool *pgxpool.Pool, f func(*pgx.Conn, []migrati
 	list, err := load(files)
 	if err != nil {
 		return err
+	}
+	if pool.Config().MaxConns < lockedConns { // River's migrator would wait for its own for ever
+		return fmt.Errorf("migrate: the pool gives 1 connection, and %d are needed", lockedConns)
 	}
 	pc, err := pool.Acquire(ctx)
 	if err != nil {

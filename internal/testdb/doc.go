@@ -2,8 +2,9 @@
 //
 // A package calls Main from its TestMain: a private cluster starts with the
 // first test's process and ends with it. New clones a migrated template, which
-// takes some 30 ms, so tests run in parallel without seeing each other's rows,
-// advisory locks or notifications. (A schema each would share the latter two.)
+// takes a tenth of a second or two, so tests run in parallel without seeing each
+// other's rows, advisory locks or notifications. (A schema each would share the
+// latter two.)
 //
 // Tests see the same empty search_path as the program.
 package testdb

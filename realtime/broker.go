@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -80,7 +81,7 @@ func newBroker(cfg brokerConfig) (*broker, error) {
 	}
 	b.read, err = reader.New(reader.Config{
 		Pool: cfg.pool, Keep: cfg.keep, Healthy: cfg.listener.Healthy, Logger: cfg.logger,
-		Deliver: b.deliver, Presence: b.presence, Published: b.published, Lost: b.write.Asked,
+		Deliver: b.deliver, Rewound: b.rewound, Presence: b.presence, Published: b.published, Lost: b.write.Asked,
 	})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it says what was being done
@@ -227,12 +228,18 @@ func (b *broker) RemoveHistory(channel string) error {
 	return b.read.Remove(context.Background(), channel) //nolint:wrapcheck // it says what was being done
 }
 
-// deliver, presence and published are the reader's callbacks.
+// deliver, rewound, presence and published are the reader's callbacks.
 
 func (b *broker) deliver(channel string, p *reader.Publication) {
 	// The error says that a connection could not be written to, which the node
 	// deals with.
 	_ = b.handler.HandlePublication(channel, publication(p), centrifuge.StreamPosition(p.Position), false, nil)
+}
+
+// rewound makes every subscriber find that it has lost its place: this offset is
+// the node's sign for it.
+func (b *broker) rewound(channel string) {
+	_ = b.handler.HandlePublication(channel, &centrifuge.Publication{Offset: math.MaxUint64}, centrifuge.StreamPosition{}, false, nil)
 }
 
 func (b *broker) presence(channel string, joined bool, meta string) {

@@ -40,3 +40,29 @@ func TestInstancesShareChannels(t *testing.T) {
 		require.Equal(t, uint64(n)+1, event.Position.Offset)
 	}
 }
+
+// After a failover to a server that lost its last commits, offsets are given out twice. Whoever saw the lost ones
+// is told that its place is gone, and sees the new ones.
+func TestLostCommitsAreToldToSubscribers(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	hub := startHubOn(t, db, "one", realtime.Config{})
+	stream := openStream(t, hub, named("a"))
+	for range 5 {
+		publish(t, hub, "a", `"old"`)
+	}
+	read(t, stream, 6)
+	for _, sql := range []string{
+		"delete from millrace.message where pos > 3",
+		"update millrace.channel set top = 3",
+		"select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like 'millrace%'",
+	} {
+		_, err := db.Pool.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	gone := read(t, stream, 1)[0]
+	require.Equal(t, realtime.EventUnrecoverable, gone.Kind)
+	require.Equal(t, uint64(3), gone.Position.Offset)
+	require.Equal(t, uint64(4), publish(t, hub, "a", `"new"`).Offset)
+	require.Equal(t, []byte(`"new"`), read(t, stream, 1)[0].Data)
+}

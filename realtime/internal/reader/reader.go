@@ -31,8 +31,8 @@ type Publication struct {
 	At time.Time
 }
 
-// Config is what a Reader is made of. Pool, Keep, Healthy and the four callbacks
-// are needed. The callbacks are called one at a time for each channel.
+// Config is what a Reader is made of. Pool, Keep, Healthy and the callbacks are
+// needed. The callbacks are called one at a time for each channel.
 type Config struct {
 	Pool *pgxpool.Pool
 	// Keep says what a channel's history shows. Size 0: it keeps none.
@@ -42,6 +42,9 @@ type Config struct {
 
 	// Deliver hands on a publication of a subscribed channel.
 	Deliver func(channel string, p *Publication)
+	// Rewound tells that a subscribed channel's history has gone back behind what
+	// was handed on, and goes on from there with other publications.
+	Rewound func(channel string)
 	// Presence hands on that somebody joined or left a subscribed channel.
 	Presence func(channel string, joined bool, meta string)
 	// Published tells of a publication that came from a hand-over.
@@ -74,7 +77,7 @@ type Reader struct {
 // New makes a reader.
 func New(cfg Config) (*Reader, error) {
 	if cfg.Pool == nil || cfg.Keep == nil || cfg.Healthy == nil ||
-		cfg.Deliver == nil || cfg.Presence == nil || cfg.Published == nil || cfg.Lost == nil {
+		cfg.Deliver == nil || cfg.Rewound == nil || cfg.Presence == nil || cfg.Published == nil || cfg.Lost == nil {
 		return nil, errors.New("configure the reader: Pool, Keep, Healthy and the callbacks are needed") //nolint:err113 // read by a person at start
 	}
 	if cfg.BufferBytes == 0 {

@@ -130,7 +130,7 @@ func (r *Reader) repairPage(ctx context.Context, page map[string]*subscription) 
 		if !found {
 			top, _ = sub.top() // forgotten for lack of use: there is nothing above
 		}
-		if counts[channel] == repairRows || sub.settle(top) {
+		if counts[channel] == repairRows || sub.settle(top, func() { r.cfg.Rewound(channel) }) {
 			r.repair.add(channel, sub)
 		}
 	}

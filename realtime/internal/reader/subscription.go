@@ -75,12 +75,16 @@ func (s *subscription) repaired(p Position, deliver func()) {
 }
 
 // settle ends a round that has read everything up to top, or the loading that
-// found top. It reports true if another round has to follow.
-func (s *subscription) settle(top Position) (again bool) {
+// found top. It reports true if another round has to follow. rewound is called
+// when the history has gone back behind what was handed on: the database is
+// another one, which lost its last commits, and gives the same offsets again.
+func (s *subscription) settle(top Position, rewound func()) (again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if top.Epoch != s.handed.Epoch || top.Offset > s.handed.Offset {
-		s.handed = top // what is between was trimmed
+	back := top.Epoch == s.handed.Epoch && top.Offset < s.handed.Offset
+	s.handed = top // what is between was trimmed
+	if back && !s.ended {
+		rewound()
 	}
 	unseen := s.seen != Position{} && (s.seen.Epoch != s.handed.Epoch || s.seen.Offset > s.handed.Offset)
 	s.busy = unseen || s.lost
@@ -139,7 +143,7 @@ func (r *Reader) Subscribe(ctx context.Context, channel string) error {
 		r.Unsubscribe(channel)
 		return err
 	}
-	if sub.settle(top) {
+	if sub.settle(top, func() {}) {
 		r.repair.add(channel, sub)
 	}
 	return nil

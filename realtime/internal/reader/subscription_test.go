@@ -57,6 +57,8 @@ type model struct {
 
 func (m *model) at(offset uint64) Position { return Position{Offset: offset, Epoch: "e"} }
 
+func (m *model) rewound() { require.Fail(m.t, "it never went back") }
+
 func (m *model) deliver(offset uint64) {
 	require.Equal(m.t, m.want, offset, "a hole or a double")
 	m.want++
@@ -89,7 +91,7 @@ func (m *model) load() {
 	}
 	m.loaded = true
 	m.want = m.top + 1 // what is there already is not the subscription's to hand on
-	m.repairing = m.sub.settle(m.at(m.top))
+	m.repairing = m.sub.settle(m.at(m.top), m.rewound)
 }
 
 func (m *model) read() {
@@ -117,7 +119,7 @@ func (m *model) end() {
 	}
 	m.reading = false
 	if !m.full {
-		m.repairing = m.sub.settle(m.at(m.snapshot))
+		m.repairing = m.sub.settle(m.at(m.snapshot), m.rewound)
 	}
 }
 
@@ -147,10 +149,31 @@ func TestRepairGoesOnUntilNothingIsUnseen(t *testing.T) {
 		handed := false
 		s.repaired(Position{2, "e"}, func() { handed = true })
 		require.True(t, handed)
-		require.True(t, s.settle(Position{2, "e"}), name)
+		require.True(t, s.settle(Position{2, "e"}, never), name)
 		s.round()
-		require.False(t, s.settle(Position{2, "e"}), "what it saw before a round began is in that round's snapshot")
+		require.False(t, s.settle(Position{2, "e"}, never), "what it saw before a round began is in that round's snapshot")
 	}
+}
+
+func never() { panic("it never went back") }
+
+// A server that lost its last commits gives their offsets out again: whoever was
+// handed the lost ones is told, and the new ones are handed on.
+func TestHistoryThatWentBack(t *testing.T) {
+	t.Parallel()
+	s := &subscription{stored: true, handed: Position{5, "e"}}
+	require.True(t, s.miss())
+	require.Equal(t, Position{5, "e"}, s.round())
+	told := 0
+	require.False(t, s.settle(Position{3, "e"}, func() { told++ }))
+	require.Equal(t, 1, told)
+	handed := false
+	require.False(t, s.offer(Position{4, "e"}, false, func() { handed = true }))
+	require.True(t, handed)
+	s.end()
+	require.True(t, s.miss())
+	s.settle(Position{1, "e"}, func() { told++ })
+	require.Equal(t, 1, told, "nobody listens any more")
 }
 
 func TestEndedSubscriptionHandsOnNothing(t *testing.T) {
@@ -167,7 +190,7 @@ func TestTopIsKnownOnlyWhenItIsRight(t *testing.T) {
 	s := &subscription{stored: true, busy: true}
 	_, known := s.top()
 	require.False(t, known, "loading")
-	require.False(t, s.settle(Position{3, "e"}))
+	require.False(t, s.settle(Position{3, "e"}, never))
 	p, known := s.top()
 	require.True(t, known)
 	require.Equal(t, Position{3, "e"}, p)

@@ -60,9 +60,11 @@ func (s *Sequencer) conclude(gone []*handover, found map[string]Position) {
 		case r == nil: // answered meanwhile
 		case isThere:
 			s.finish(r, outcome{Result: Result{Position: position}})
-		case h.row.id == 0 || r.Key != "": // never inserted, or the key keeps it from being published twice
+		case r.Key != "", h.row.id == 0 && time.Since(h.row.since) < leastAge:
+			// The key keeps it from being published twice, or it was never
+			// inserted: what was published is not removed before that age.
 			again = append(again, r)
-		default: // taken, and not stored: the database lost its last commits, or the history was removed
+		default: // taken and not there: the database lost its last commits, or the history was removed
 			s.finish(r, outcome{err: ErrOutcomeUnknown})
 		}
 	}

@@ -11,8 +11,8 @@ import (
 // How history is cleaned up, on the owner's instance and through the pool, so
 // that no publish waits for it.
 const (
-	// trimEach is also the least age of what is deleted: see trim.sql.
 	trimEach  = 15 * time.Second
+	leastAge  = 15 * time.Second // of what is deleted: see trim.sql
 	sweepEach = time.Second
 	sweepPage = 200
 	trimRows  = 2000

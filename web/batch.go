@@ -92,7 +92,7 @@ func (s *Server) submitLines(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	body.idle = true
+	body.idle, body.most = true, 2*groupBytes // one group waits while one is inserted
 	batch, queue := s.newBatch(c), newBatchQueue()
 	inserted := make(chan struct{})
 	go func() {

@@ -31,6 +31,10 @@ type body struct {
 	timeout time.Duration
 	idle    bool // the timeout is for each read, not for the whole
 	ended   bool // nothing of it is left on the connection
+
+	room *budget
+	most int64 // bytes that its handler keeps at a time
+	held int64 // of the room
 }
 
 // openBody checks what can be checked before the first byte: coding and declared length.
@@ -43,7 +47,8 @@ func (s *Server) openBody(c *fiber.Ctx, limit int64) (*body, error) {
 	if int64(length) > limit {
 		return nil, tooLarge(limit)
 	}
-	b := &body{conn: c.Context().Conn(), length: int64(length), left: limit, timeout: s.cfg.BodyTimeout}
+	b := &body{conn: c.Context().Conn(), length: int64(length), left: limit, timeout: s.cfg.BodyTimeout,
+		room: &s.bodies, most: limit}
 	if stream := c.Context().RequestBodyStream(); stream != nil && (length > 0 || length == chunked) {
 		b.from = stream
 	} else {
@@ -92,6 +97,12 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	b.left -= int64(n)
 	b.got += int64(n)
+	if more := min(b.got, b.most) - b.held; more > 0 {
+		if !b.room.take(more) {
+			return 0, newProblem(CodeBusy, "")
+		}
+		b.held += more
+	}
 	switch {
 	case err == nil:
 		return n, nil
@@ -110,6 +121,14 @@ func (b *body) cut() bool {
 		return b.got != b.length
 	}
 	return endedByClient(b.conn) // nothing is read from it behind the last chunk
+}
+
+// release gives the room back, when the request is over and nothing refers to the body any more.
+func (b *body) release() {
+	if b != nil && b.held > 0 {
+		b.room.give(b.held)
+		b.held = 0
+	}
 }
 
 // readProblem is what a broken body means to the client, if it still listens.

@@ -41,6 +41,9 @@ type Config struct {
 	Ready func(ctx context.Context) error
 	// MaxInput bounds a job's input in bytes; zero: jobs.DefaultMaxInput. It should be what jobs.Config says.
 	MaxInput int
+	// MaxBodies bounds the bytes of request bodies that are held in memory at a time, by all requests together;
+	// what comes beyond is answered 503. Zero: 256 MiB.
+	MaxBodies int64
 	// HeaderTimeout bounds how long a request's headers, and the first 8 KiB of its body, may take to arrive.
 	// Zero: 10 s.
 	HeaderTimeout time.Duration
@@ -55,6 +58,7 @@ type Config struct {
 }
 
 const (
+	defaultMaxBodies     = 256 << 20
 	defaultHeaderTimeout = 10 * time.Second
 	defaultBodyTimeout   = 30 * time.Second
 )
@@ -75,14 +79,17 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxInput == 0 {
 		c.MaxInput = jobs.DefaultMaxInput
 	}
+	if c.MaxBodies == 0 {
+		c.MaxBodies = defaultMaxBodies
+	}
 	if c.HeaderTimeout == 0 {
 		c.HeaderTimeout = defaultHeaderTimeout
 	}
 	if c.BodyTimeout == 0 {
 		c.BodyTimeout = defaultBodyTimeout
 	}
-	if c.MaxInput < 0 || c.HeaderTimeout < 0 || c.BodyTimeout < 0 {
-		errs = append(errs, errors.New("MaxInput, HeaderTimeout and BodyTimeout must not be negative"))
+	if c.MaxInput < 0 || c.MaxBodies < 0 || c.HeaderTimeout < 0 || c.BodyTimeout < 0 {
+		errs = append(errs, errors.New("MaxInput, MaxBodies, HeaderTimeout and BodyTimeout must not be negative"))
 	}
 	if c.Ready == nil {
 		c.Ready = func(context.Context) error { return nil }

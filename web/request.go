@@ -84,6 +84,7 @@ func (s *Server) around(c *fiber.Ctx) error {
 		}
 	}
 	settleBody(c, r.body)
+	r.body.release()
 	s.record(c, r)
 	return nil
 }

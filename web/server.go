@@ -37,6 +37,7 @@ type Server struct {
 	metrics *metrics
 	page    *page
 	ids     *idSource
+	bodies  budget
 	running atomic.Int64 // requests being answered
 
 	// base ends every request's context when the server stops.
@@ -58,6 +59,7 @@ func New(cfg Config) (*Server, error) {
 	if s.page, err = newPage(cfg.UI); err != nil {
 		return nil, err
 	}
+	s.bodies.most = cfg.MaxBodies
 	s.metrics = newMetrics(cfg.Metrics, s)
 	s.base, s.end = context.WithCancel(context.Background())
 	if err := s.openDoors(); err != nil {

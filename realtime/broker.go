@@ -176,7 +176,7 @@ func storedKey(key string) string {
 func publicError(err error) error {
 	for _, known := range [...]struct{ inner, public error }{
 		{sequencer.ErrBusy, ErrBusy}, {ephemeral.ErrBusy, ErrBusy},
-		{sequencer.ErrOutcomeUnknown, ErrOutcomeUnknown},
+		{sequencer.ErrOutcomeUnknown, ErrOutcomeUnknown}, {ephemeral.ErrOutcomeUnknown, ErrOutcomeUnknown},
 		{sequencer.ErrNotRunning, ErrNotRunning}, {ephemeral.ErrNotRunning, ErrNotRunning},
 	} {
 		if errors.Is(err, known.inner) {

@@ -17,9 +17,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millrace-dev/millrace/internal/service"
@@ -27,12 +29,16 @@ import (
 	"github.com/millrace-dev/millrace/realtime/internal/queue"
 )
 
-// ErrBusy is returned when there was no room in the queue in time, or Postgres
-// did not take the message in time.
-var ErrBusy = errors.New("the queue of ephemeral messages does not move")
-
-// ErrNotRunning is returned before Start and after Stop.
-var ErrNotRunning = errors.New("the sender is not running")
+// Errors of Send, to be tested with errors.Is.
+var (
+	// ErrBusy means that the message was not sent: there was no room in time, or
+	// Postgres refused it.
+	ErrBusy = errors.New("the queue of ephemeral messages does not move")
+	// ErrOutcomeUnknown means that it may have been sent, or may still be.
+	ErrOutcomeUnknown = errors.New("the message was not answered in time")
+	// ErrNotRunning is returned before Start and after Stop.
+	ErrNotRunning = errors.New("the sender is not running")
+)
 
 const (
 	queueBytes = 16 << 20
@@ -43,8 +49,10 @@ const (
 	maxBatchMessages = 1000
 	maxBatchBytes    = 2 << 20
 
+	sqlBegin  = "begin"
 	sqlAsync  = "set local synchronous_commit = off"
 	sqlNotify = "select pg_catalog.pg_notify('millrace_ephemeral', payload) from unnest($1::text[]) payload"
+	sqlCommit = "commit"
 )
 
 // Sender is one instance's way of sending.
@@ -60,6 +68,7 @@ type Sender struct {
 type message struct {
 	record *frame.Record
 	weight int64
+	claim  atomic.Bool // of who decides: the sender sends it, or the caller gives up
 	done   chan error
 }
 
@@ -78,8 +87,8 @@ func (s *Sender) Start(ctx context.Context) error {
 	return nil
 }
 
-// Send returns when the record was notified. The errors are ErrBusy and
-// ErrNotRunning; after either it may still be sent.
+// Send returns when the record was notified. The errors are ErrBusy,
+// ErrOutcomeUnknown and ErrNotRunning.
 func (s *Sender) Send(ctx context.Context, record *frame.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -98,7 +107,15 @@ func (s *Sender) Send(ctx context.Context, record *frame.Record) error {
 	case err := <-m.done:
 		return err
 	case <-ctx.Done():
+	}
+	if m.claim.CompareAndSwap(false, true) {
 		return fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
+	}
+	select {
+	case err := <-m.done:
+		return err
+	default:
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, ctx.Err())
 	}
 }
 
@@ -116,8 +133,22 @@ func (s *Sender) run(ctx context.Context) {
 	}
 }
 
+// take removes messages from the queue, without those whose caller gave up.
 func (s *Sender) take() []*message {
-	return s.queue.Take(maxBatchMessages, maxBatchBytes, func(m *message) int { return int(m.weight) })
+	for {
+		all := s.queue.Take(maxBatchMessages, maxBatchBytes, func(m *message) int { return int(m.weight) })
+		kept := all[:0]
+		for _, m := range all {
+			if m.claim.CompareAndSwap(false, true) {
+				kept = append(kept, m)
+			} else {
+				s.queue.Release(m.weight)
+			}
+		}
+		if len(kept) > 0 || len(all) == 0 {
+			return kept
+		}
+	}
 }
 
 func (s *Sender) finish(messages []*message, err error) {
@@ -139,16 +170,31 @@ func (s *Sender) notify(ctx context.Context, messages []*message) error {
 	for _, m := range messages {
 		packer.Add(m.record)
 	}
+	return s.transact(ctx, packer.Payloads())
+}
+
+// transact notifies in one round trip.
+func (s *Sender) transact(ctx context.Context, payloads []string) error {
 	ctx, cancel := context.WithTimeout(ctx, batchTime)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var b pgx.Batch
-		b.Queue(sqlAsync)
-		b.Queue(sqlNotify, packer.Payloads())
-		return tx.SendBatch(ctx, &b).Close() //nolint:wrapcheck // wrapped below
-	})
+	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: notify %d messages: %w", ErrBusy, len(messages), err)
+		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
-	return nil
+	defer conn.Release() // which closes one whose transaction failed
+	var b pgx.Batch
+	b.Queue(sqlBegin)
+	b.Queue(sqlAsync)
+	b.Queue(sqlNotify, payloads)
+	b.Queue(sqlCommit)
+	err = conn.SendBatch(ctx, &b).Close()
+	var refused *pgconn.PgError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused) && !conn.Conn().IsClosed():
+		return fmt.Errorf("%w: notify: %w", ErrBusy, err)
+	default:
+		return fmt.Errorf("%w: notify: %w", ErrOutcomeUnknown, err)
+	}
 }

@@ -22,7 +22,15 @@
 //	broker                   centrifuge.Broker on Postgres: joins the three below
 //	internal/sequencer       the write side: who numbers publications, and how they are committed
 //	internal/reader          the read side: notifications in, gaps repaired, history
+//	internal/ephemeral       what is notified and never stored
 //	internal/frame           how publications travel inside NOTIFY payloads
+//	internal/queue           what waits for the next commit, bounded
+//
+// What a namespace does not take is refused whichever way it comes: Hub.Publish
+// and millrace.publish refuse it to their callers, the writer leaves out what
+// got into the outbox around them. Whoever may connect to the database may
+// notify, so a role there is trusted not to imitate the writer's notifications;
+// views do not listen to any.
 //
 // # Life cycle
 //

@@ -147,8 +147,8 @@ func (h *Hub) admit(channel string, data []byte) error {
 	return nil
 }
 
-// History reads a channel's history. The errors are ErrChannelName, ErrNoHistory, ErrUnrecoverable (when
-// Since is of another epoch) and ErrNotRunning.
+// History reads a channel's history. The errors are ErrChannelName, ErrNoHistory, ErrUnrecoverable and
+// ErrNotRunning.
 func (h *Hub) History(ctx context.Context, channel string, query HistoryQuery) (HistoryPage, error) {
 	if err := h.readable(channel); err != nil {
 		return HistoryPage{}, fmt.Errorf("history of %q: %w", channel, err)
@@ -167,7 +167,11 @@ func (h *Hub) History(ctx context.Context, channel string, query HistoryQuery) (
 	if err != nil {
 		return HistoryPage{}, fmt.Errorf("history of %q: %w", channel, err)
 	}
-	return historyPage(result), nil
+	page := historyPage(result)
+	if query.gap(page) {
+		return HistoryPage{}, fmt.Errorf("history of %q: %w: it does not go on from offset %d", channel, ErrUnrecoverable, query.Since.Offset)
+	}
+	return page, nil
 }
 
 func (h *Hub) readable(channel string) error {

@@ -135,8 +135,22 @@ func TestHistory(t *testing.T) {
 	require.Len(t, page.Publications, 1)
 	require.Equal(t, uint64(4), page.Publications[0].Offset)
 
-	_, err = hub.History(t.Context(), "a", realtime.HistoryQuery{Limit: 10, Since: &realtime.Position{Offset: 3, Epoch: "other"}})
-	require.ErrorIs(t, err, realtime.ErrUnrecoverable)
+	for range 8 {
+		publish(t, hub, "a", `1`) // 12, of which 3 to 12 are kept
+	}
+	for since, want := range map[realtime.Position]error{
+		{Offset: 3, Epoch: "other"}:         realtime.ErrUnrecoverable,
+		{Offset: 1, Epoch: page.Top.Epoch}:  realtime.ErrUnrecoverable,
+		{Offset: 2, Epoch: page.Top.Epoch}:  nil,
+		{Offset: 12, Epoch: page.Top.Epoch}: nil,
+		{Offset: 13, Epoch: page.Top.Epoch}: realtime.ErrUnrecoverable,
+	} {
+		page, err := hub.History(t.Context(), "a", realtime.HistoryQuery{Limit: 100, Since: &since})
+		require.ErrorIs(t, err, want, since)
+		require.Len(t, page.Publications, map[error]int{nil: int(12 - since.Offset)}[want], since)
+	}
+	_, err = hub.History(t.Context(), "a", realtime.HistoryQuery{Limit: 10, Reverse: true, Since: &realtime.Position{Offset: 2, Epoch: page.Top.Epoch}})
+	require.NoError(t, err)
 	_, err = hub.History(t.Context(), "raw:a", realtime.HistoryQuery{Limit: 10})
 	require.ErrorIs(t, err, realtime.ErrNoHistory)
 }

@@ -30,25 +30,22 @@ func (n *Namespace) maxSize() int {
 }
 
 func (n *Namespace) validate() error {
+	isView, hasSize := n.Source != nil, n.HistorySize > 0
 	var errs []error
-	fail := func(message string) { errs = append(errs, fmt.Errorf("namespace %q: %s", n.Name, message)) } //nolint:err113 // read by a person at start
-	if n.Name != "" && (strings.Contains(n.Name, ":") || ValidateChannel(n.Name) != nil) {
-		fail("name must be a channel name without ':'")
-	}
-	if n.HistorySize < 0 || n.HistoryTTL < 0 || n.MaxSize < 0 {
-		fail("sizes and times must not be negative")
-	}
-	if (n.HistorySize > 0) != (n.HistoryTTL > 0) {
-		fail("HistorySize and HistoryTTL go together")
-	}
-	if n.HistorySize > 0 && (n.Ephemeral || n.Source != nil) {
-		fail("ephemeral channels and views keep no history")
-	}
-	if n.HistorySize == 0 && !n.Ephemeral && n.Source == nil {
-		fail("needs a history, or to be ephemeral, or a view")
-	}
-	if n.Ephemeral && n.Source != nil {
-		fail("a view cannot be ephemeral: nobody publishes to it")
+	for _, rule := range []struct {
+		broken  bool
+		message string
+	}{
+		{n.Name != "" && (strings.Contains(n.Name, ":") || ValidateChannel(n.Name) != nil), "name must be a channel name without ':'"},
+		{n.HistorySize < 0 || n.HistoryTTL < 0 || n.MaxSize < 0, "sizes and times must not be negative"},
+		{hasSize != (n.HistoryTTL > 0), "HistorySize and HistoryTTL go together"},
+		{hasSize && (n.Ephemeral || isView), "ephemeral channels and views keep no history"},
+		{!hasSize && !n.Ephemeral && !isView, "needs a history, or to be ephemeral, or a view"},
+		{n.Ephemeral && isView, "a view cannot be ephemeral: nobody publishes to it"},
+	} {
+		if rule.broken {
+			errs = append(errs, fmt.Errorf("namespace %q: %s", n.Name, rule.message)) //nolint:err113 // read by a person at start
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -73,6 +73,18 @@ type HistoryQuery struct {
 	Reverse bool
 }
 
+// gap says whether something is missing between Since and a page read forwards from there.
+func (q *HistoryQuery) gap(page HistoryPage) bool {
+	switch {
+	case q.Since == nil || q.Reverse || q.Limit == 0:
+		return false
+	case len(page.Publications) == 0:
+		return q.Since.Offset != page.Top.Offset
+	default:
+		return page.Publications[0].Offset != q.Since.Offset+1
+	}
+}
+
 // HistoryPage is a part of a channel's history together with the channel's top position at that moment.
 type HistoryPage struct {
 	Publications []Publication

@@ -129,6 +129,22 @@ func TestLostFragmentIsAnError(t *testing.T) {
 	}
 }
 
+// The beginning of one record and the end of another, as a lost connection may leave them, are no record.
+func TestFragmentsOfTwoRecordsAreNoRecord(t *testing.T) {
+	t.Parallel()
+	var payloads [2][]string
+	for i, id := range []string{"1.1", "1.2"} {
+		p := frame.NewPacker(id)
+		p.Add(&frame.Record{Kind: frame.Ephemeral, Channel: "c", Data: bytes.Repeat([]byte{byte('x' + i)}, 9_000)})
+		payloads[i] = p.Payloads()
+		require.Len(t, payloads[i], 2)
+	}
+	var reader frame.Reader
+	none := func(r *frame.Record) { require.Fail(t, "a record", "%s", r.Channel) }
+	require.NoError(t, reader.Read(payloads[0][0], none))
+	require.ErrorIs(t, reader.Read(payloads[1][1], none), frame.ErrMalformed)
+}
+
 func FuzzReader(f *testing.F) {
 	p := frame.NewPacker("1.1")
 	p.Add(&frame.Record{Kind: frame.Stored, Channel: "c", Offset: 1, Epoch: "e", Data: []byte("a\tb\n")})

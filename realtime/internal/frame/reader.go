@@ -16,22 +16,23 @@ var ErrMalformed = errors.New("malformed notification payload")
 // which one connection received them; call Reset when that connection changed.
 // The zero value is ready.
 type Reader struct {
+	id      string // of the packer whose fragments are being read
 	partial []byte // what the fragments so far decode to
 	next    int    // the fragment number that comes next; 0 when none is awaited
 }
 
 // Reset forgets a record of which only the first fragments arrived.
-func (r *Reader) Reset() { r.partial, r.next = nil, 0 }
+func (r *Reader) Reset() { r.id, r.partial, r.next = "", nil, 0 }
 
 // Read calls each for every record that the payload completes. The record and
 // its strings may be kept, Data is a copy.
 func (r *Reader) Read(payload string, each func(*Record)) error {
-	_, body, found := strings.Cut(payload, "\n")
+	head, body, found := strings.Cut(payload, "\n")
 	if !found || body == "" {
 		return fmt.Errorf("%w: no records", ErrMalformed)
 	}
 	if body[0] == 'f' {
-		return r.fragment(body[1:], each)
+		return r.fragment(head[:max(0, strings.LastIndexByte(head, '.'))], body[1:], each)
 	}
 	lost := r.next != 0 // the end of a cut record should have come first
 	r.Reset()
@@ -44,7 +45,7 @@ func (r *Reader) Read(payload string, each func(*Record)) error {
 	return nil
 }
 
-func (r *Reader) fragment(s string, each func(*Record)) error {
+func (r *Reader) fragment(id, s string, each func(*Record)) error {
 	position, chunk, found := strings.Cut(s, ":")
 	first, second, found2 := strings.Cut(position, "/")
 	number, err := strconv.Atoi(first)
@@ -56,9 +57,9 @@ func (r *Reader) fragment(s string, each func(*Record)) error {
 	}
 	if number == 1 {
 		r.Reset()
-		r.next = 1
+		r.id, r.next = id, 1
 	}
-	if number != r.next {
+	if number != r.next || id != r.id {
 		r.Reset()
 		return fmt.Errorf("%w: fragment %d of %d is out of order", ErrMalformed, number, count)
 	}

@@ -25,6 +25,7 @@ type owner struct {
 	floor      floor
 	gateClosed bool      // the gate's lock is ours
 	tend       time.Time // when to look up hand-overs of the time before
+	complaint  string    // the last refusal that was logged
 }
 
 func newOwner(s *Sequencer, conn *pgx.Conn, term, seq int64) *owner {
@@ -168,7 +169,7 @@ func (o *owner) moveOutbox(ctx context.Context, local []*request) error {
 // committed answers the requests of a batch.
 func (o *owner) committed(b *batch) {
 	if !b.empty() {
-		o.seq = b.seq
+		o.seq, o.complaint = b.seq, ""
 	}
 	o.s.written.add(b.tops)
 	for i, r := range b.requests {
@@ -194,7 +195,10 @@ func (o *owner) failed(local []*request, b *batch, err error) error {
 // refused goes on after a statement that failed on a living session. The outbox
 // keeps its rows.
 func (o *owner) refused(ctx context.Context, err error) error {
-	o.s.log.Error("sequencer cannot write", "err", err)
+	if err.Error() != o.complaint { // a full disk is one line, not two a second
+		o.complaint = err.Error()
+		o.s.log.Error("sequencer cannot write", "err", err)
+	}
 	if err := rollback(ctx, o.conn); err != nil {
 		return err
 	}

@@ -80,12 +80,13 @@ func rowText(t *testing.T, db *testdb.DB, id int64) string {
 func TestEveryOutcomeIsRecordedOnce(t *testing.T) {
 	t.Parallel()
 
+	db := testdb.New(t)
+	f := startFinisher(t, db, "a")
+
 	for name, out := range outcomes() {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			exec(t, db, "truncate millrace.river_job")
 
-			db := testdb.New(t)
-			f := startFinisher(t, db, "a")
 			a := claimFresh(t, db, "a")
 
 			require.NoError(t, f.finish(a, out))
@@ -140,13 +141,11 @@ func TestALateOutcomeRecordsNothing(t *testing.T) {
 		},
 	}
 
+	db := testdb.New(t)
+	f := startFinisher(t, db, "a")
+
 	for situation, arrange := range situations {
 		t.Run(situation, func(t *testing.T) {
-			t.Parallel()
-
-			db := testdb.New(t)
-			f := startFinisher(t, db, "a")
-
 			for name, out := range outcomes() {
 				a := claimFresh(t, db, "a")
 				arrange(t, db, a.id)

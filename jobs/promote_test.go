@@ -33,18 +33,23 @@ func TestAScheduledJobStartsOnTime(t *testing.T) {
 	exec(t, db, `insert into millrace.river_job (kind, args, max_attempts, state, scheduled_at)
 		values ('noop', '{}', 5, 'scheduled', 'infinity')`)
 
-	var ids []int64
-	for _, delay := range []time.Duration{900, 20, 350, 100, 101} {
-		ids = append(ids, submit(t, s, "noop", delayed(delay*time.Millisecond)))
-	}
+	within(t, punctual, func() (latest time.Duration) {
+		var ids []int64
+		for _, delay := range []time.Duration{900, 20, 350, 100, 101} {
+			ids = append(ids, submit(t, s, "noop", delayed(delay*time.Millisecond)))
+		}
 
-	for _, id := range ids {
-		job := await(t, db, id, StateCompleted)
-		late := job.StartedAt.Sub(job.ScheduledAt)
-		t.Logf("started %s after it was due", late)
-		require.GreaterOrEqual(t, late, time.Duration(0))
-		require.Less(t, late, punctual)
-	}
+		for _, id := range ids {
+			job := await(t, db, id, StateCompleted)
+			late := job.StartedAt.Sub(job.ScheduledAt)
+			t.Logf("started %s after it was due", late)
+			require.GreaterOrEqual(t, late, time.Duration(0))
+
+			latest = max(latest, late)
+		}
+
+		return latest
+	})
 }
 
 // What is told while the promoter looks may have come too late for that look.

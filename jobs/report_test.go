@@ -264,7 +264,7 @@ func TestReportsWaitForPostgres(t *testing.T) {
 		}
 	}
 
-	require.Less(t, time.Since(began), 5*logPatience)
+	require.Less(t, time.Since(began), 10*logPatience)
 	w.mu.Lock()
 	require.Less(t, w.bytes, reportPending+2*maxLogMessage)
 	w.mu.Unlock()

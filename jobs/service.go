@@ -30,6 +30,7 @@ type Service struct {
 	reports  *reportWriter
 	lease    *lease
 	promoter *promoter
+	sweeper  *sweeper
 	worker   *worker
 
 	mu      sync.Mutex // held by Start and Stop
@@ -92,6 +93,7 @@ func (s *Service) assemble() error {
 		return err
 	}
 
+	s.sweeper = newSweeper(&s.cfg, s.lease, s.attempts)
 	s.worker = &worker{client: client, attempts: s.attempts, finisher: d.finisher}
 
 	s.group.Add("lease", s.lease)
@@ -100,7 +102,7 @@ func (s *Service) assemble() error {
 	s.group.Add("announcer", d.announcer)
 	s.group.Add("runners", d.runners)
 	s.group.Add("promoter", s.promoter)
-	s.group.Add("sweeper", newSweeper(&s.cfg, s.lease, s.attempts))
+	s.group.Add("sweeper", s.sweeper)
 	s.group.Add("worker", s.worker)
 
 	if s.cfg.Listener != nil {

@@ -131,7 +131,10 @@ func sentinelProblem(err error) *Problem {
 	return nil
 }
 
-// databaseProblem tells an outage, which passes, from a mistake of ours, which does not.
+// notInRepertoire is Postgres' answer to NUL and to what is not UTF-8, in names that nobody looked at before.
+const notInRepertoire = "22021"
+
+// databaseProblem tells an outage, which passes, and text of the caller's that cannot exist, from a mistake of ours.
 func databaseProblem(err error) *Problem {
 	var (
 		server  *pgconn.PgError
@@ -140,6 +143,9 @@ func databaseProblem(err error) *Problem {
 	)
 	switch {
 	case errors.As(err, &server):
+		if server.Code == notInRepertoire {
+			return newProblem(CodeInvalidRequest, "A text holds NUL or is not UTF-8, and so names nothing.")
+		}
 		// Connection exceptions, resources used up, operator intervention.
 		if class := server.Code[:min(2, len(server.Code))]; class == "08" || class == "53" || class == "57" {
 			return newProblem(CodeUnavailable, "")

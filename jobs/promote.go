@@ -25,7 +25,7 @@ var (
 
 const (
 	promoteBatch   = 500
-	promoteTimeout = 10 * time.Second
+	promoteTimeout = 10 * time.Second // of one batch
 	// promotePoll is how long a waiting job may stay unseen whose hint was lost, for instance because the node
 	// that made it wait died.
 	promotePoll = 5 * time.Second
@@ -134,34 +134,39 @@ func (p *promoter) sleep(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-// run promotes what is due and returns how long to wait.
+// run promotes all that is due, however much that is, and returns how long to wait.
 func (p *promoter) run(ctx context.Context) (time.Duration, error) {
+	for {
+		if wait, err := p.step(ctx); wait > 0 || err != nil {
+			return wait, err
+		}
+	}
+}
+
+// step promotes one batch and returns 0, or how long to wait when there is nothing to promote.
+func (p *promoter) step(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, promoteTimeout)
 	defer cancel()
 
-	for {
-		var due *float64
-		if err := p.pool.QueryRow(ctx, nextDueSQL).Scan(&due); err != nil {
-			return 0, fmt.Errorf("look for the next waiting job: %w", err)
-		}
-
-		if due == nil {
-			return promotePoll, nil
-		}
-
-		if wait := time.Duration(*due * float64(time.Millisecond)); wait > 0 {
-			return min(wait, promotePoll), nil
-		}
-
-		n, err := p.promote(ctx)
-		if err != nil {
-			return 0, err
-		}
-
-		if n == 0 {
-			return promoteGap, nil // others hold them
-		}
+	var due *float64
+	if err := p.pool.QueryRow(ctx, nextDueSQL).Scan(&due); err != nil {
+		return 0, fmt.Errorf("look for the next waiting job: %w", err)
 	}
+
+	if due == nil {
+		return promotePoll, nil
+	}
+
+	if wait := time.Duration(*due * float64(time.Millisecond)); wait > 0 {
+		return min(wait, promotePoll), nil
+	}
+
+	n, err := p.promote(ctx)
+	if err == nil && n == 0 {
+		return promoteGap, nil // others hold them
+	}
+
+	return 0, err
 }
 
 // promote makes one batch available, and tells the queues and the watchers.

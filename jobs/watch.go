@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -28,9 +27,6 @@ const (
 	watchBatch   = 200 // rows of one read
 	watchTimeout = 5 * time.Second
 	watchRetry   = 500 * time.Millisecond
-
-	// lastLook bounds the read with which Wait answers a caller whose time is over.
-	lastLook = 2 * time.Second
 )
 
 // watcher knows the jobs that somebody on this node waits for or watches. Hints and repairs mark jobs as dirty; one
@@ -66,12 +62,6 @@ type watched struct {
 	known     bool
 	last      jobKey
 	logged    int64 // Seq of the last line told; -1 until the first snapshot
-}
-
-// watchResult wakes a waiter. gone: the row was deleted.
-type watchResult struct {
-	job  Job
-	gone bool
 }
 
 // jobKey is what makes a change of state.
@@ -185,71 +175,6 @@ func (w *watcher) forget(entry *watched) {
 		delete(w.entries, entry.id)
 		delete(w.dirty, entry)
 	}
-}
-
-// wait registers a waiter, to be released by the second result.
-func (w *watcher) wait(id int64) (finished <-chan watchResult, release func()) {
-	result := make(chan watchResult, 1)
-
-	w.mu.Lock()
-	defer w.mu.Unlock()
-
-	entry := w.entry(id)
-	entry.waiters[result] = struct{}{}
-
-	return result, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-
-		delete(entry.waiters, result)
-		w.forget(entry)
-	}
-}
-
-// Wait returns a job when it has finished. When ctx ends first, it returns the job as it then stands together with
-// ctx's error.
-//
-// Errors: ErrNotFound, also when the job is deleted meanwhile, ErrStopped, ctx's.
-func (s *Service) Wait(ctx context.Context, id int64) (Job, error) {
-	if !s.watcher.Running() {
-		return Job{}, ErrStopped
-	}
-
-	finished, release := s.watcher.wait(id)
-	defer release()
-
-	job, err := s.Get(ctx, id)
-	if err != nil || job.State.Finished() {
-		return job, err
-	}
-
-	select {
-	case result := <-finished:
-		switch {
-		case result.gone:
-			return Job{}, fmt.Errorf("job %d: %w", id, ErrNotFound)
-		case len(result.job.Omitted) > 0:
-			return s.Get(ctx, id)
-		}
-
-		return result.job, nil
-	case <-s.watcher.stopped:
-		return job, ErrStopped
-	case <-ctx.Done():
-	}
-
-	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
-	defer cancel()
-
-	if latest, err := s.Get(look, id); err == nil {
-		job = latest
-	}
-
-	if job.State.Finished() {
-		return job, nil
-	}
-
-	return job, fmt.Errorf("wait for job %d: %w", id, ctx.Err())
 }
 
 // Watch begins to deliver what happens on a channel of this package, job:<id> or jobs, through Config.Deliver. It

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/testdb"
 )
 
-const brokerPatience = 20 * time.Second
+const brokerPatience = 30 * time.Second
 
 // brokerNode is one instance: a broker, its listener, and what the broker hands
 // to its node.

@@ -27,12 +27,13 @@ type attention struct {
 	mode   mode
 	until  time.Time // the end of awake or dozing
 	next   time.Time // when to look again
+	called bool      // by the gate, so that there is something
 	commit time.Duration
 }
 
 // found is told that there were rows.
 func (a *attention) found(now time.Time) {
-	a.mode, a.until, a.next = awake, now.Add(awakeFor), now
+	a.mode, a.until, a.next, a.called = awake, now.Add(awakeFor), now, false
 }
 
 // nothing is told that the outbox was empty.
@@ -43,11 +44,17 @@ func (a *attention) nothing(now time.Time) {
 	if a.mode == dozing && !now.Before(a.until) {
 		a.mode = asleep
 	}
-	a.next = now.Add(a.poll())
+	a.next, a.called = now.Add(a.poll()), false
 }
 
 // woken is told that the gate notified.
-func (a *attention) woken(now time.Time) { a.next = now }
+func (a *attention) woken(now time.Time) { a.next, a.called = now, true }
+
+// expects says that a look is likely to find rows, so that it need not be
+// preceded by a cheaper one.
+func (a *attention) expects(now time.Time) bool {
+	return a.called || (a.mode == awake && a.until.Sub(now) > awakeFor/2)
+}
 
 // took is told how long a commit took.
 func (a *attention) took(d time.Duration) { a.commit = (7*a.commit + d) / 8 }

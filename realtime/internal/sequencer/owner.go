@@ -90,7 +90,7 @@ func (o *owner) step(ctx context.Context) error {
 // writeNext commits the next batch. On an error every request in local has been
 // answered, given back or noted as unsettled.
 func (o *owner) writeNext(ctx context.Context, local []*request) error {
-	hot := o.attention.mode == awake && time.Until(o.attention.until) > awakeFor/2
+	hot := o.attention.expects(time.Now())
 	if !hot && len(local) > 0 {
 		done, err := o.tryAlone(ctx, local)
 		if done || err != nil {

@@ -50,6 +50,7 @@ func (s *Server) entry(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		problem := checkFraming(&ctx.Request.Header)
 		if problem == nil && !knownMethod(string(ctx.Method())) {
 			problem = newProblem(CodeMethodNotAllowed, "")
+			ctx.Response.Header.Set(fiber.HeaderAllow, "GET, HEAD, POST, PUT, DELETE")
 		}
 		if problem == nil {
 			next(ctx)

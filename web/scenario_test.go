@@ -38,6 +38,9 @@ func (e *env) play(t *testing.T, s scenario) answer {
 	}
 	got := e.do(s.method, s.path, key, s.body, s.header...)
 	require.Equal(t, s.status, got.status, got.body)
+	if s.status == http.StatusMethodNotAllowed {
+		require.NotEmpty(t, got.header.Get("Allow"))
+	}
 	if s.code != "" {
 		problem := got.problem(t)
 		require.Equal(t, s.code, problem.Code, got.body)

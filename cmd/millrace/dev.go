@@ -72,7 +72,8 @@ func (d *devCmd) serve(ctx context.Context, out *streams, url, key string) error
 		return err
 	}
 	app, err := millrace.New(millrace.Config{
-		DatabaseURL: url, Addr: d.Addr, AllowedOrigins: d.AllowedOrigins, DrainTimeout: drainLimit, Logger: d.logger(out.err),
+		DatabaseURL: url, Addr: d.Addr, AllowedOrigins: d.AllowedOrigins, DrainTimeout: drainLimit,
+		Version: version, Logger: d.logger(out.err),
 	})
 	if err != nil {
 		return usagef("%v", err)

@@ -2,6 +2,7 @@ package doors
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/gofiber/contrib/websocket"
@@ -10,17 +11,18 @@ import (
 	"github.com/millrace-dev/millrace/realtime"
 )
 
+const headerLastEventID = "Last-Event-ID"
+
 // checkSocketOrigin keeps other sites' pages from opening WebSockets. Browsers send an Origin with every
-// handshake, so what comes without is a program; one that has nothing but a cookie is refused, since cookies are
-// for browsers.
+// handshake, so what comes without is a program; one that has a cookie is refused, since cookies are for browsers,
+// unless an Authorization header is there, which is believed before any cookie.
 func (d *Doors) checkSocketOrigin(c *fiber.Ctx) error {
-	if !websocket.IsWebSocketUpgrade(c) || c.Get("Sec-WebSocket-Version") != "13" || c.Get("Sec-WebSocket-Key") == "" {
+	if c.Method() != fiber.MethodGet || !websocket.IsWebSocketUpgrade(c) || c.Get("Sec-WebSocket-Version") != "13" || c.Get("Sec-WebSocket-Key") == "" {
 		return ErrNoUpgrade
 	}
 	origin := c.Get(fiber.HeaderOrigin)
 	if origin == "" {
-		explicit := c.Get(fiber.HeaderAuthorization) != "" || c.Query("token") != ""
-		if !explicit && c.Get(fiber.HeaderCookie) != "" {
+		if c.Get(fiber.HeaderCookie) != "" && c.Get(fiber.HeaderAuthorization) == "" {
 			return ErrOrigin
 		}
 		return nil
@@ -65,25 +67,44 @@ func (d *Doors) credentials(c *fiber.Ctx) (*realtime.Credentials, error) {
 }
 
 // openStream opens the stream that a request asks for by ?channels=a,b or, for names with a comma, by several
-// ?channel=, from the positions of its last event id on, which it returns too.
-func (d *Doors) openStream(c *fiber.Ctx) (*realtime.Stream, positions, error) {
+// ?channel=, from the positions of its last event id on, which it returns too. Nothing is done for requests that
+// there is no place for.
+func (d *Doors) openStream(c *fiber.Ctx) (*place, *realtime.Stream, positions, error) {
 	credentials, err := d.credentials(c)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if credentials == nil {
-		return nil, nil, ErrNoCredentials
+		return nil, nil, nil, ErrNoCredentials
 	}
 	names := channelNames(c)
 	if len(names) == 0 {
-		return nil, nil, ErrNoChannels
+		return nil, nil, nil, ErrNoChannels
+	}
+	if !resumable(c, names) {
+		return nil, nil, nil, fmt.Errorf("%w: their event id would not fit into a request", realtime.ErrChannelLimit)
+	}
+	place, err := d.open.admit()
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	channels := startingAt(names, lastEventID(c))
 	stream, err := d.config.Hub.OpenStream(*credentials, channels)
 	if err != nil {
-		return nil, nil, err //nolint:wrapcheck // says enough
+		place.leave()
+		return nil, nil, nil, err //nolint:wrapcheck // says enough
 	}
-	return stream, positionsOf(channels), nil
+	place.expect(stream.Close)
+	return place, stream, positionsOf(channels), nil
+}
+
+// resumable says whether the request can come again with the id of an event of these channels, as browsers will
+// send it: the server does not read longer heads than its buffer, and an EventSource gives up when it is refused.
+func resumable(c *fiber.Ctx, names []string) bool {
+	limit := c.App().Config().ReadBufferSize
+	const around = len(fiber.MethodGet+"  HTTP/1.1\r\n") + len(headerLastEventID+": \r\n")
+	head := len(c.Request().Header.RequestURI()) + len(c.Request().Header.RawHeaders()) - len(c.Get(headerLastEventID))
+	return around+head+longestID(names) <= limit
 }
 
 // channelNames copies the names out of the request, whose buffers are used again.
@@ -107,7 +128,7 @@ func channelNames(c *fiber.Ctx) []string {
 
 // lastEventID prefers the header: a browser that reconnects sends it beside the address that it began with.
 func lastEventID(c *fiber.Ctx) string {
-	if id := c.Get("Last-Event-ID"); id != "" {
+	if id := c.Get(headerLastEventID); id != "" {
 		return strings.Clone(id)
 	}
 	return strings.Clone(c.Query("last_event_id"))

@@ -39,7 +39,7 @@ type Config struct {
 	// Origins says whether a page of this origin, as its browser writes it, may open connections to this
 	// host. The request's own host and whatever is configured should be allowed, without regard to case.
 	Origins func(origin, host string) bool
-	// MaxConnections bounds what is open at once; 0 means 20,000 (a WebSocket takes about 25 kB).
+	// MaxConnections bounds what is open at once; 0 means 20,000 (a polled one takes about 10 kB, others 25).
 	MaxConnections int
 	// Heartbeat is how often SSE and plain WebSocket connections hear something; 0 means 15 s.
 	Heartbeat time.Duration
@@ -72,6 +72,8 @@ type Doors struct {
 	// upgrader is the same for both kinds of WebSocket.
 	upgrader websocket.Config
 	polling  polling
+	// lingerTime is defaultLingerTime, but in tests.
+	lingerTime time.Duration
 }
 
 // New makes the handlers and reports all mistakes in config.
@@ -91,8 +93,10 @@ func New(config Config) (*Doors, error) {
 		return nil, fmt.Errorf("configure doors: %w", errors.Join(errs...))
 	}
 	config = config.withDefaults()
-	d := &Doors{config: config, log: config.Logger, upgrader: upgradeConfig(config.Logger)}
-	d.open.limit = config.MaxConnections
+	d := &Doors{
+		config: config, log: config.Logger, upgrader: upgradeConfig(config.Logger), lingerTime: defaultLingerTime,
+	}
+	d.open.limit, d.open.claimTimeout = config.MaxConnections, defaultClaimTimeout
 	return d, nil
 }
 

@@ -1,12 +1,10 @@
 package doors_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -48,6 +46,7 @@ type setup struct {
 	hub    realtime.Config
 	doors  doors.Config
 	server fiber.Config
+	linger time.Duration // 0 is that of the doors
 }
 
 // credentialsOf is the tests' way of saying who asks: "Bearer ann" is the user ann, who may do everything but
@@ -91,8 +90,11 @@ func overBoth(t *testing.T, test func(t *testing.T, with setup)) {
 // open starts a site for the time of a test.
 func open(t *testing.T, s setup) *site {
 	t.Helper()
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s.hub.Logger, s.doors.Logger = quiet, quiet
+	quiet := slog.New(slog.DiscardHandler)
+	s.hub.Logger = quiet
+	if s.doors.Logger == nil {
+		s.doors.Logger = quiet
+	}
 	if s.hub.Authenticate == nil {
 		s.hub.Authenticate = func(_ context.Context, token string) (realtime.Credentials, error) { return credentials(token) }
 	}
@@ -108,6 +110,10 @@ func open(t *testing.T, s setup) *site {
 	}
 	d, err := doors.New(s.doors)
 	require.NoError(t, err)
+
+	if s.linger > 0 {
+		d.SetLingerTime(s.linger)
+	}
 
 	s.server.DisableStartupMessage = true
 	s.server.ErrorHandler = refuse
@@ -135,7 +141,7 @@ func open(t *testing.T, s setup) *site {
 func refuse(c *fiber.Ctx, err error) error {
 	status := map[error]int{
 		doors.ErrNoCredentials: 401, errBadKey: 401, doors.ErrOrigin: 403, realtime.ErrDenied: 403, doors.ErrNoUpgrade: 426,
-		doors.ErrNoChannels: 400, realtime.ErrChannelName: 400, doors.ErrFull: 503, doors.ErrStopping: 503, realtime.ErrUnknownChannel: 404,
+		doors.ErrNoChannels: 400, realtime.ErrChannelName: 400, doors.ErrFull: 503, doors.ErrStopping: 503, realtime.ErrUnknownChannel: 404, realtime.ErrChannelLimit: 400,
 	}
 	for known, code := range status {
 		if errors.Is(err, known) {
@@ -252,7 +258,7 @@ func (c *client) read() (message, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, line := range strings.Split(strings.TrimSpace(string(frame)), "\n") {
+		for line := range strings.SplitSeq(strings.TrimSpace(string(frame)), "\n") {
 			var m message
 			if err := json.Unmarshal([]byte(line), &m); err != nil {
 				return nil, fmt.Errorf("%q: %w", line, err)
@@ -270,8 +276,7 @@ func (c *client) closed() int {
 	c.t.Helper()
 	for {
 		_, err := c.read()
-		var closed *websocket.CloseError
-		if errors.As(err, &closed) {
+		if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
 			return closed.Code
 		}
 		require.NoError(c.t, err)
@@ -283,72 +288,4 @@ func (s *site) publish(channel, data string) realtime.Position {
 	position, err := s.hub.Publish(s.t.Context(), channel, []byte(data), realtime.PublishOptions{})
 	require.NoError(s.t, err)
 	return position
-}
-
-// event is one server-sent event.
-type event struct {
-	name, id, data string
-}
-
-func (e event) json(t *testing.T) message {
-	t.Helper()
-	var m message
-	require.NoError(t, json.Unmarshal([]byte(e.data), &m), e.data)
-	return m
-}
-
-// events is the reading end of an event stream.
-type events struct {
-	t        *testing.T
-	response *http.Response
-	lines    *bufio.Reader
-	comments int
-}
-
-func (s *site) events(query url.Values, header http.Header) *events {
-	s.t.Helper()
-	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.host+"/v1/stream?"+query.Encode(), nil)
-	require.NoError(s.t, err)
-	if header != nil {
-		request.Header = header
-	}
-	transport := &http.Transport{}
-	response, err := transport.RoundTrip(request)
-	require.NoError(s.t, err)
-	s.t.Cleanup(func() { _ = response.Body.Close(); transport.CloseIdleConnections() })
-	return &events{t: s.t, response: response, lines: bufio.NewReader(response.Body)}
-}
-
-// read returns io.EOF at the end of the stream.
-func (e *events) read() (event, error) {
-	var got event
-	var data []string
-	for {
-		line, err := e.lines.ReadString('\n')
-		if err != nil {
-			return got, err
-		}
-		line = strings.TrimSuffix(line, "\n")
-		field, value, _ := strings.Cut(line, ": ")
-		switch {
-		case line == "" && data != nil:
-			got.data = strings.Join(data, "\n")
-			return got, nil
-		case line == ":":
-			e.comments++
-		case field == "data":
-			data = append(data, value)
-		case field == "id":
-			got.id = value
-		case field == "event":
-			got.name = value
-		}
-	}
-}
-
-func (e *events) next() event {
-	e.t.Helper()
-	got, err := e.read()
-	require.NoError(e.t, err)
-	return got
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-dev/millrace/realtime"
 	"github.com/millrace-dev/millrace/web/doors"
 )
 
@@ -38,6 +37,39 @@ func TestStopTellsEverybodyToReconnect(t *testing.T) {
 		_, status := s.dial("/v1/ws", ann)
 		require.Equal(t, http.StatusServiceUnavailable, status)
 		require.Equal(t, http.StatusServiceUnavailable, s.events(on("a"), ann).response.StatusCode)
+	})
+}
+
+// Whoever is admitted while the doors stop is told so, and waited for.
+func TestStopWhileUpgrading(t *testing.T) {
+	t.Parallel()
+	overBoth(t, func(t *testing.T, with setup) {
+		s := open(t, with)
+		var clients sync.WaitGroup
+		begun := make(chan struct{}, 32) // each client dials twice: let in, and then refused
+		for range cap(begun) / 2 {
+			clients.Go(func() {
+				for {
+					conn, status := s.dial("/v1/ws", ann)
+					begun <- struct{}{}
+					if conn == nil {
+						if status != http.StatusServiceUnavailable {
+							t.Errorf("answered %d", status)
+						}
+						return
+					}
+					if code := (&client{t: t, conn: conn}).closed(); code != 3001 {
+						t.Errorf("closed with %d", code)
+					}
+				}
+			})
+		}
+		<-begun
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		require.NoError(t, s.doors.Stop(ctx))
+		require.Zero(t, s.doors.Connections())
+		clients.Wait()
 	})
 }
 
@@ -79,67 +111,44 @@ func TestPrepareRefusesReduceMemoryUsage(t *testing.T) {
 	require.Error(t, doors.Prepare(fiber.New(fiber.Config{ReduceMemoryUsage: true})))
 }
 
-// A client may send its first frame with the handshake, in one packet.
-func TestFirstFrameWithTheHandshake(t *testing.T) {
-	t.Parallel()
-	overBoth(t, func(t *testing.T, with setup) {
-		s := open(t, with)
-		for range 50 {
-			conn, err := net.Dial("tcp", s.host)
-			require.NoError(t, err)
-			command := `{"id":1,"connect":{}}`
-			frame := append([]byte{0x81, 0x80 | byte(len(command)), 0, 0, 0, 0}, command...)
-			handshake := fmt.Sprintf("GET /v1/ws HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer ann\r\nConnection: Upgrade\r\n"+
-				"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", s.host)
-			_, err = conn.Write(append([]byte(handshake), frame...))
-			require.NoError(t, err)
-			require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
-			var got []byte
-			for buffer := make([]byte, 4096); !contains(got, `"connect":{"client"`); {
-				n, err := conn.Read(buffer)
-				require.NoError(t, err, "%q", got)
-				got = append(got, buffer[:n]...)
-			}
-			require.NoError(t, conn.Close())
-		}
-		require.Eventually(t, func() bool { return s.doors.Connections() == 0 }, patience, time.Millisecond)
-	})
-}
-
-func contains(got []byte, part string) bool {
-	for i := 0; i+len(part) <= len(got); i++ {
-		if string(got[i:i+len(part)]) == part {
-			return true
-		}
-	}
-	return false
-}
-
 // Sockets that vanish in the middle of deliveries leave nothing behind; TestMain looks for goroutines.
 func TestAbruptEnds(t *testing.T) {
 	t.Parallel()
 	overBoth(t, func(t *testing.T, with setup) {
-		s := open(t, with)
-		const each = 170
-		var conns []net.Conn
-		for range each {
+		vanish(t, open(t, with), 100, func(s *site) net.Conn {
 			c := s.connected()
 			c.send("subscribe", 2, `{"channel":"a"}`)
-			conns = append(conns, c.conn.NetConn(), s.client("/v1/ws/raw?channels=a", ann).conn.NetConn(), s.stream())
-		}
-		require.Equal(t, 3*each, s.doors.Connections())
-		for i, conn := range conns {
-			if i%10 == 0 {
-				s.publish("a", `"something"`)
-			}
-			require.NoError(t, conn.(*net.TCPConn).SetLinger(0)) // the close is a reset
-			require.NoError(t, conn.Close())
-		}
-		require.Eventually(t, func() bool {
-			s.publish("a", `"something"`) // an event stream sees the end when it writes
-			return s.doors.Connections() == 0 && s.hub.Connections() == 0
-		}, 2*patience, 10*time.Millisecond)
+			return c.conn.NetConn()
+		})
 	})
+	t.Run("raw", func(t *testing.T) {
+		t.Parallel()
+		vanish(t, open(t, setup{}), 100, func(s *site) net.Conn { return s.client("/v1/ws/raw?channels=a", ann).conn.NetConn() })
+	})
+	t.Run("sse", func(t *testing.T) {
+		t.Parallel()
+		vanish(t, open(t, setup{}), 100, (*site).stream)
+	})
+}
+
+func vanish(t *testing.T, s *site, count int, join func(*site) net.Conn) {
+	t.Helper()
+	var conns []net.Conn
+	for range count {
+		conns = append(conns, join(s))
+	}
+	require.Equal(t, count, s.doors.Connections())
+	for i, conn := range conns {
+		if i%5 == 0 {
+			s.publish("a", `"something"`)
+		}
+		require.NoError(t, conn.(*net.TCPConn).SetLinger(0)) // the close is a reset
+		require.NoError(t, conn.Close())
+	}
+	require.Eventually(t, func() bool {
+		s.publish("a", `"something"`) // an event stream sees the end when it writes
+		return s.doors.Connections() == 0 && s.hub.Connections() == 0
+	}, 2*patience, 10*time.Millisecond)
 }
 
 // stream opens an event stream by hand, for its connection.
@@ -159,11 +168,11 @@ func (s *site) stream() net.Conn {
 func TestNoMessageCrossesSockets(t *testing.T) {
 	t.Parallel()
 	overBoth(t, func(t *testing.T, with setup) {
-		with.hub = realtime.Config{}
-		s := open(t, with)
-		for _, path := range []string{"/v1/ws/raw?channels=", "/v1/ws"} {
-			require.Zero(t, crossings(t, s, path, 8))
-		}
+		require.Zero(t, crossings(t, open(t, with), "/v1/ws", 8))
+	})
+	t.Run("raw", func(t *testing.T) {
+		t.Parallel()
+		require.Zero(t, crossings(t, open(t, setup{}), "/v1/ws/raw?channels=", 8))
 	})
 }
 
@@ -174,11 +183,13 @@ func crossings(t *testing.T, s *site, path string, rounds int) int {
 	stop := make(chan struct{})
 	var publishing sync.WaitGroup
 	publishing.Go(func() {
+		pace := time.NewTicker(100 * time.Microsecond)
+		defer pace.Stop()
 		for {
 			select {
 			case <-stop:
 				return
-			default:
+			case <-pace.C:
 				s.publish("ours", `"ours"`)
 			}
 		}

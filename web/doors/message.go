@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/millrace-dev/millrace/realtime"
 )
@@ -61,7 +62,7 @@ func appendMessage(b []byte, event realtime.Event) []byte {
 }
 
 func appendData(b, data []byte) []byte {
-	if json.Valid(data) {
+	if json.Valid(data) && utf8.Valid(data) {
 		return append(append(b, `,"data":`...), data...)
 	}
 	b = append(b, `,"base64":"`...)
@@ -78,7 +79,7 @@ func appendText(b []byte, text string) []byte {
 }
 
 // appendDisconnect appends why a stream ends.
-func appendDisconnect(b []byte, why *realtime.DisconnectError) []byte {
+func appendDisconnect(b []byte, why realtime.DisconnectError) []byte {
 	b = strconv.AppendUint(append(b, `{"event":"disconnect","code":`...), uint64(why.Code), 10)
 	b = appendText(append(b, `,"reason":`...), why.Reason)
 	b = strconv.AppendBool(append(b, `,"reconnect":`...), why.Reconnect())

@@ -23,6 +23,7 @@ func TestSocketOrigins(t *testing.T) {
 				{headers("Authorization: Bearer ann"), "", 101},
 				{nil, "token=ann", 101},
 				{headers("Cookie: session=ann"), "", 403},
+				{headers("Cookie: session=ann"), "token=x", 403}, // whichever of the two is believed
 				{headers("Cookie: session=ann", own), "", 101},
 				{headers("Cookie: session=ann", strings.ToUpper(own[:8])+strings.ToUpper(own[8:])), "", 101},
 				{headers("Cookie: session=ann", "Origin: https://app.EXAMPLE.com"), "", 101},

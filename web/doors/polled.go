@@ -16,21 +16,25 @@ import (
 // polled is a WebSocket without a goroutine: the poller wakes it when there is something to read. It is a
 // realtime.Conn.
 type polled struct {
-	conn    net.Conn
-	form    wsframe.Opcode
-	timeout time.Duration
-	// parser is touched by the one goroutine that reads at a time.
+	conn net.Conn
+	form wsframe.Opcode
+	// timeout is for a write, lingerTime for what comes after the close frame.
+	timeout, lingerTime time.Duration
+	// parser and deaf are touched by the one goroutine that reads at a time. A deaf connection has met a breach,
+	// after which the bytes make no sense.
 	parser  wsframe.Parser
+	deaf    bool
 	watch   *poll.Watch
-	session *realtime.Session
+	session *realtime.Session // nil when the hub does not run
 	leave   func()
 	// starting is done when session is set: the hub may end a connection earlier.
 	starting sync.WaitGroup
 
-	// writing is held while a frame is written.
-	writing   sync.Mutex
-	closeSent bool
-	// closing connections throw away what they read; linger ends that.
+	// writing is held while a frame is written. unwritable is why there can be no more: the close frame was
+	// sent, or a write failed, which may leave half a frame behind.
+	writing    sync.Mutex
+	unwritable error
+	// closing connections throw away the messages that they read; linger ends that.
 	closing atomic.Bool
 	linger  atomic.Pointer[time.Timer]
 	ended   sync.Once
@@ -48,21 +52,18 @@ var readBuffers = sync.Pool{New: func() any { return new([pooledRead]byte) }} //
 // writeBuffers hold a frame while it is written; large ones are not kept.
 var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, writeBuffer); return &b }} //nolint:gochecknoglobals // a pool is shared by nature
 
-// errCloseSent is returned by writes after the close frame.
-var errCloseSent = errors.New("websocket is closing")
+var (
+	// errCloseSent is returned by writes after the close frame.
+	errCloseSent = errors.New("websocket is closing")
+	// errPeerCloses ends the parsing at the peer's close frame.
+	errPeerCloses = errors.New("peer closes")
+)
 
 // Write sends one message.
-func (p *polled) Write(message []byte) error { return p.write(p.form, message) }
-
-func (p *polled) write(opcode wsframe.Opcode, payload []byte) error {
+func (p *polled) Write(message []byte) error {
 	buffer := writeBuffers.Get().(*[]byte) //nolint:forcetypeassert // of our own pool
-	frame := wsframe.Append((*buffer)[:0], opcode, payload)
-	p.writing.Lock()
-	defer p.writing.Unlock()
-	err := errCloseSent
-	if !p.closeSent {
-		err = p.send(frame)
-	}
+	frame := wsframe.Append((*buffer)[:0], p.form, message)
+	err := p.send(frame)
 	if cap(frame) <= pooledRead {
 		*buffer = frame
 		writeBuffers.Put(buffer)
@@ -70,36 +71,52 @@ func (p *polled) write(opcode wsframe.Opcode, payload []byte) error {
 	return err
 }
 
-func (p *polled) send(frame []byte) error {
-	if err := p.conn.SetWriteDeadline(time.Now().Add(p.timeout)); err != nil {
-		return err //nolint:wrapcheck // ends the connection, nobody reads it
+// send writes whole frames. When that fails the connection is closed, since nothing can follow half a frame.
+func (p *polled) send(frames []byte) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	return p.sendLocked(frames)
+}
+
+func (p *polled) sendLocked(frames []byte) error {
+	if p.unwritable != nil {
+		return p.unwritable
 	}
-	_, err := p.conn.Write(frame)
+	err := p.conn.SetWriteDeadline(time.Now().Add(p.timeout))
+	if err == nil {
+		_, err = p.conn.Write(frames)
+	}
+	if err != nil {
+		p.unwritable = err
+		p.cut()
+	}
 	return err //nolint:wrapcheck // ends the connection, nobody reads it
 }
 
 // Close sends the close frame; the connection ends when the peer has closed too, or after lingerTime.
 func (p *polled) Close(code uint32, reason string) {
-	if code == peerGone || p.sendClose(uint16(code), reason) != nil { //nolint:gosec // codes are four digits
+	if code == peerGone {
 		p.cut()
 		return
 	}
 	p.closing.Store(true)
-	timer := time.AfterFunc(lingerTime, p.cut)
+	if !p.sendClose(uint16(code), reason) { //nolint:gosec // codes are four digits
+		return
+	}
+	timer := time.AfterFunc(p.lingerTime, p.cut)
 	if old := p.linger.Swap(timer); old != nil {
 		old.Stop()
 	}
 }
 
-// sendClose sends a close frame unless one was sent.
-func (p *polled) sendClose(code uint16, reason string) error {
+// sendClose sends a close frame unless one was sent. It reports false when that could not be.
+func (p *polled) sendClose(code uint16, reason string) bool {
 	p.writing.Lock()
 	defer p.writing.Unlock()
-	if p.closeSent {
-		return nil
+	if p.sendLocked(wsframe.AppendClose(nil, code, reason)) == nil {
+		p.unwritable = errCloseSent
 	}
-	p.closeSent = true
-	return p.send(wsframe.AppendClose(nil, code, reason))
+	return errors.Is(p.unwritable, errCloseSent)
 }
 
 // cut closes the connection and ends the session, which may be in the middle of ending it.
@@ -113,7 +130,9 @@ func (p *polled) cut() {
 		go func() {
 			defer p.leave()
 			p.starting.Wait()
-			p.session.Close()
+			if p.session != nil {
+				p.session.Close()
+			}
 		}()
 	})
 }
@@ -121,7 +140,7 @@ func (p *polled) cut() {
 // begin takes up the connection with the bytes that came with the handshake.
 func (p *polled) begin(early []byte) {
 	if len(early) == 0 || p.take(early) {
-		p.rearm()
+		p.arm()
 	}
 }
 
@@ -131,7 +150,7 @@ func (p *polled) ready() {
 	again := p.read(buffer[:])
 	readBuffers.Put(buffer)
 	if again {
-		p.rearm()
+		p.arm()
 	}
 }
 
@@ -153,47 +172,53 @@ func (p *polled) read(buffer []byte) bool {
 	return true
 }
 
-// take handles bytes of the peer. It reports false when the connection has ended.
+// take handles bytes of the peer. It reports false when the connection has ended. The pings among them are
+// answered by one write, so that a flood of them costs no more than any other.
 func (p *polled) take(data []byte) bool {
-	if p.closing.Load() {
+	if p.deaf {
 		return true
 	}
-	gone := false
-	err := p.parser.Feed(data, func(opcode wsframe.Opcode, payload []byte) bool {
+	var pongs []byte
+	var code uint16
+	err := p.parser.Feed(data, func(opcode wsframe.Opcode, payload []byte) (err error) {
 		switch opcode {
 		case wsframe.Text, wsframe.Binary:
-			if !p.session.Receive(payload) {
-				p.closing.Store(true) // the session sends the close frame
-			}
+			p.message(payload)
 		case wsframe.Ping:
-			_ = p.write(wsframe.Pong, payload) // a broken connection shows when it is read
+			pongs = wsframe.Append(pongs, wsframe.Pong, payload)
 		case wsframe.Close:
-			p.answerClose(payload)
-			gone = true
+			if code, err = wsframe.CloseCode(payload); err == nil {
+				err = errPeerCloses
+			}
 		case wsframe.Pong:
 		}
-		return !gone && !p.closing.Load()
+		return err
 	})
-	var breach *wsframe.Error
-	if errors.As(err, &breach) {
+	if len(pongs) > 0 {
+		_ = p.send(pongs) // a failure shows when it is read on
+	}
+	if errors.Is(err, errPeerCloses) { // both sides are done
+		p.sendClose(code, "")
+		p.cut()
+		return false
+	}
+	if breach, ok := errors.AsType[*wsframe.Error](err); ok {
+		p.deaf = true
 		p.Close(uint32(breach.Code), breach.Reason)
+		endWriting(p.conn)
 	}
-	return !gone
+	return true
 }
 
-// answerClose echoes the peer's close, after which both sides are done.
-func (p *polled) answerClose(payload []byte) {
-	code, err := wsframe.CloseCode(payload)
-	var breach *wsframe.Error
-	if errors.As(err, &breach) {
-		code = breach.Code
+func (p *polled) message(payload []byte) {
+	if !p.closing.Load() && !p.session.Receive(payload) {
+		p.closing.Store(true) // the session sends the close frame
 	}
-	_ = p.sendClose(code, "")
-	p.cut()
 }
 
-func (p *polled) rearm() {
-	if p.watch.Rearm() != nil {
+// arm waits for more.
+func (p *polled) arm() {
+	if p.watch.Arm() != nil {
 		p.cut()
 	}
 }

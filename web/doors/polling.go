@@ -119,7 +119,9 @@ func release(hijacked net.Conn) (conn net.Conn, early []byte, err error) {
 
 // servePolled sets a session up; from then on the poller wakes it.
 func (d *Doors) servePolled(poller *poll.Poller, place *place, conn net.Conn, early []byte, binary bool, credentials *realtime.Credentials) {
-	p := &polled{conn: conn, form: wsframe.Text, timeout: d.config.WriteTimeout, leave: place.leave}
+	p := &polled{
+		conn: conn, form: wsframe.Text, timeout: d.config.WriteTimeout, lingerTime: d.lingerTime, leave: place.leave,
+	}
 	p.parser.Limit = d.config.Hub.MaxFrame()
 	encoding := realtime.JSON
 	if binary {
@@ -145,15 +147,12 @@ func (d *Doors) servePolled(poller *poll.Poller, place *place, conn net.Conn, ea
 	p.starting.Add(1)
 	p.session, err = d.config.Hub.NewSession(p, encoding, credentials)
 	p.starting.Done()
-	if err != nil { // the hub is not running
-		_ = p.sendClose(shutdownCode, shutdownReason)
-		p.watch.Forget()
-		_ = conn.Close()
-		place.leave()
-		return
-	}
-	if !place.claim(p.session.Disconnect, p.cut) {
+	switch {
+	case err != nil: // the hub is not running
+		p.Close(shutdownCode, shutdownReason)
+	case !place.claim(p.session.Disconnect, p.cut):
 		p.session.Disconnect(shutdownCode, shutdownReason)
 	}
+	// Whatever wakes the connection comes after this: it is not armed before.
 	guarded(func() { p.begin(early) })()
 }

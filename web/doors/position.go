@@ -27,6 +27,16 @@ func (p positions) id() string {
 	return values.Encode()
 }
 
+// longestID is the most bytes that an id of these channels will have.
+func longestID(names []string) int {
+	const digits, epoch = 16, 8
+	size := 0
+	for _, name := range names {
+		size += len(url.QueryEscape(name)) + len("=.&") + digits + epoch
+	}
+	return size
+}
+
 // parsePositions reports false for what id did not write.
 func parsePositions(id string) (positions, bool) {
 	values, err := url.ParseQuery(id)

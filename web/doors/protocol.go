@@ -19,10 +19,11 @@ func (d *Doors) Protocol(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	place, err := d.open.admit(func() {})
+	place, err := d.open.admit()
 	if err != nil {
 		return err
 	}
+	place.expect(func() {})
 	binary := c.Query("format") == "protobuf" || c.Query("cf_protocol") == "protobuf"
 	if poller := d.pollerFor(c); poller != nil {
 		d.upgradePolled(c, poller, place, binary, credentials)
@@ -42,7 +43,7 @@ func (d *Doors) Protocol(c *fiber.Ctx) error {
 // serveProtocol owns the connection of a session until it is closed.
 func (d *Doors) serveProtocol(place *place, conn *websocket.Conn, binary bool, credentials *realtime.Credentials) {
 	defer place.leave()
-	s := &socket{conn: conn, form: websocket.TextMessage, timeout: d.config.WriteTimeout}
+	s := d.socket(conn)
 	encoding := realtime.JSON
 	if binary {
 		s.form, encoding = websocket.BinaryMessage, realtime.Protobuf
@@ -64,6 +65,11 @@ func (d *Doors) serveProtocol(place *place, conn *websocket.Conn, binary bool, c
 		session.Disconnect(shutdownCode, shutdownReason)
 	}
 	s.receive(session.Receive)
+}
+
+// socket is for JSON messages until told otherwise.
+func (d *Doors) socket(conn *websocket.Conn) *socket {
+	return &socket{conn: conn, form: websocket.TextMessage, timeout: d.config.WriteTimeout, lingerTime: d.lingerTime}
 }
 
 // recovered keeps a panic in one connection from ending the others.

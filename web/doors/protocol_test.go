@@ -1,6 +1,7 @@
 package doors_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"strings"
@@ -81,25 +82,22 @@ func TestUnauthenticatedSocketIsClosed(t *testing.T) {
 // A close frame must arrive although the server has not read everything that was sent.
 func TestCloseFrameSurvivesUnreadBytes(t *testing.T) {
 	t.Parallel()
-	overBoth(t, func(t *testing.T, with setup) {
-		s := open(t, with)
-		flood := []byte(strings.Repeat("x", 60<<10))
-		for _, path := range []string{"/v1/ws", "/v1/ws/raw?channels=a"} {
-			for range 10 {
-				c := s.client(path, ann)
-				for range 40 { // the first of them ends the connection
-					if c.conn.WriteMessage(websocket.TextMessage, flood) != nil {
-						break
-					}
-				}
-				want := 3501 // not a command
-				if path != "/v1/ws" {
-					want = websocket.CloseMessageTooBig
-				}
-				require.Equal(t, want, c.closed(), path)
-				_ = c.conn.Close()
-			}
+	flooded := func(t *testing.T, s *site, path string, want int) {
+		t.Helper()
+		flood := bytes.Repeat(masked(0x82, strings.Repeat("x", 60<<10)), 40)
+		for range 10 {
+			c := s.client(path, ann)
+			_, _ = c.conn.NetConn().Write(flood) // the first of the frames ends the connection
+			require.Equal(t, want, c.closed(), path)
+			_ = c.conn.Close()
 		}
+	}
+	overBoth(t, func(t *testing.T, with setup) {
+		flooded(t, open(t, with), "/v1/ws", 3501) // not a command
+	})
+	t.Run("raw", func(t *testing.T) {
+		t.Parallel()
+		flooded(t, open(t, setup{}), "/v1/ws/raw?channels=a", websocket.CloseMessageTooBig)
 	})
 }
 

@@ -26,13 +26,8 @@ func (d *Doors) Raw(c *fiber.Ctx) error {
 	if err := d.checkSocketOrigin(c); err != nil {
 		return err
 	}
-	stream, _, err := d.openStream(c)
+	place, stream, _, err := d.openStream(c)
 	if err != nil {
-		return err
-	}
-	place, err := d.open.admit(stream.Close)
-	if err != nil {
-		stream.Close()
 		return err
 	}
 	err = d.upgrade(c, func(conn *websocket.Conn) { go d.serveRaw(place, conn, stream) })
@@ -48,7 +43,7 @@ func (d *Doors) Raw(c *fiber.Ctx) error {
 func (d *Doors) serveRaw(place *place, conn *websocket.Conn, stream *realtime.Stream) {
 	defer place.leave()
 	defer stream.Close()
-	s := &socket{conn: conn, form: websocket.TextMessage, timeout: d.config.WriteTimeout}
+	s := d.socket(conn)
 	if !place.claim(stream.Disconnect, s.cut) {
 		stream.Disconnect(shutdownCode, shutdownReason)
 	}
@@ -59,24 +54,21 @@ func (d *Doors) serveRaw(place *place, conn *websocket.Conn, stream *realtime.St
 		d.listen(s)
 	})
 	defer reader.Wait()
+	defer s.cut()
 	defer d.recovered()
-	err := d.writeRaw(s, stream)
-	var why *realtime.DisconnectError
-	if errors.As(err, &why) && why.Code != peerGone {
+	why, err := d.writeRaw(s, stream)
+	if why.Code != peerGone && err == nil {
 		s.Close(why.Code, why.Reason)
 		reader.Wait()
 	}
-	s.cut()
+	if errors.Is(err, websocket.ErrCloseSent) {
+		reader.Wait() // it has told the peer of a breach, and lingers
+	}
 }
 
 // listen throws away what the peer sends, answers its pings, and ends when it is silent for too long.
 func (d *Doors) listen(s *socket) {
-	alive := func() error {
-		if s.closing.Load() {
-			return nil
-		}
-		return s.conn.SetReadDeadline(time.Now().Add(silentBeats * d.config.Heartbeat))
-	}
+	alive := func() error { return s.extend(silentBeats * d.config.Heartbeat) }
 	s.conn.SetReadLimit(rawReadLimit)
 	s.conn.SetPongHandler(func(string) error { return alive() })
 	if alive() == nil {
@@ -84,24 +76,35 @@ func (d *Doors) listen(s *socket) {
 	}
 }
 
-// writeRaw writes the stream's events until it ends or a write fails.
-func (d *Doors) writeRaw(s *socket, stream *realtime.Stream) error {
+// writeRaw writes the stream's events until it ends, and returns why, or until a write fails.
+func (d *Doors) writeRaw(s *socket, stream *realtime.Stream) (why realtime.DisconnectError, failed error) {
 	var message []byte
 	for {
 		events, err := stream.Next(d.config.Heartbeat)
 		if err != nil {
-			return err //nolint:wrapcheck // the caller looks for the code
+			return whyEnded(err), nil
 		}
 		if len(events) == 0 {
 			if err := s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(d.config.WriteTimeout)); err != nil {
-				return err //nolint:wrapcheck // ends the connection, nobody reads it
+				return why, err //nolint:wrapcheck // ends the connection
 			}
 		}
 		for _, event := range events {
 			message = appendMessage(message[:0], event)
 			if err := s.Write(message); err != nil {
-				return err
+				return why, err
 			}
 		}
 	}
+}
+
+// forceReconnect is for streams that lost one of their channels: coming back, the client is told why.
+const forceReconnect = 3002
+
+// whyEnded is what the peer is told about the end of a stream.
+func whyEnded(err error) realtime.DisconnectError {
+	if why, ok := errors.AsType[*realtime.DisconnectError](err); ok {
+		return *why
+	}
+	return realtime.DisconnectError{Code: forceReconnect, Reason: "force reconnect"}
 }

@@ -103,21 +103,29 @@ func TestQuietRawPeerIsKept(t *testing.T) {
 // A peer that reads nothing is cut off, and holds nothing any more.
 func TestDeafPeerIsDropped(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"/v1/ws/raw?channels=a", "/v1/ws"} {
-		overBoth(t, func(t *testing.T, with setup) {
-			with.doors.WriteTimeout, with.hub.QueueSize = 50*time.Millisecond, 64<<10
-			s := open(t, with)
-			if path == "/v1/ws" {
-				s.connected().ask("subscribe", `{"channel":"a"}`)
-			} else {
-				s.client(path, ann)
-			}
-			data := `"` + strings.Repeat("x", 50<<10) + `"`
-			for deadline := time.Now().Add(2 * patience); s.doors.Connections() > 0; {
-				require.True(t, time.Now().Before(deadline))
-				s.publish("a", data)
-			}
-		})
+	overBoth(t, func(t *testing.T, with setup) {
+		dropDeaf(t, with, func(s *site) { s.connected().ask("subscribe", `{"channel":"a"}`) })
+	})
+	t.Run("raw", func(t *testing.T) {
+		t.Parallel()
+		dropDeaf(t, setup{}, func(s *site) { s.client("/v1/ws/raw?channels=a", ann) })
+	})
+	t.Run("sse", func(t *testing.T) {
+		t.Parallel()
+		dropDeaf(t, setup{}, func(s *site) { s.stream() })
+	})
+}
+
+// dropDeaf publishes to "a" until the peer that join makes is gone.
+func dropDeaf(t *testing.T, with setup, join func(*site)) {
+	t.Helper()
+	with.doors.WriteTimeout, with.hub.QueueSize, with.linger = 50*time.Millisecond, 64<<10, 50*time.Millisecond
+	s := open(t, with)
+	join(s)
+	data := `"` + strings.Repeat("x", 50<<10) + `"`
+	for deadline := time.Now().Add(2 * patience); s.doors.Connections() > 0; {
+		require.True(t, time.Now().Before(deadline))
+		s.publish("a", data)
 	}
 }
 

@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// claimTimeout is how long an admitted connection may take to be upgraded. Its place is given back then: a
-// server does not tell when it could not write the answer and never runs the handler.
-const claimTimeout = 10 * time.Second
+// defaultClaimTimeout is how long a connection may take to be upgraded once its handler has returned. Its place is
+// given back then: a server does not tell when it could not write the answer and never runs the hijack handler.
+const defaultClaimTimeout = 10 * time.Second
 
 // registry counts connections against a limit and ends them.
 type registry struct {
-	limit int
+	limit        int
+	claimTimeout time.Duration
 
 	mu       sync.Mutex
 	places   map[*place]struct{}
@@ -25,16 +26,16 @@ type registry struct {
 // place is one connection's entry.
 type place struct {
 	in *registry
-	// end asks the connection to end with a code, cut closes what is under it; nil while not upgraded.
-	// Guarded by in.mu.
+	// All of it is guarded by in.mu. end asks the connection to end with a code, cut closes what is under it; nil
+	// while not upgraded.
 	end func(code uint32, reason string)
 	cut func()
-	// unclaimed runs when the connection is never upgraded.
+	// unclaimed runs when the connection is never upgraded; nil until it is expected to be.
 	unclaimed *time.Timer
 }
 
-// admit takes a place. unused is called if claim is not, within claimTimeout.
-func (r *registry) admit(unused func()) (*place, error) {
+// admit takes a place for a connection whose handler is at work.
+func (r *registry) admit() (*place, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -47,32 +48,41 @@ func (r *registry) admit(unused func()) (*place, error) {
 		r.places = make(map[*place]struct{})
 	}
 	p := &place{in: r}
-	p.unclaimed = time.AfterFunc(claimTimeout, func() { p.leave(); unused() })
 	r.places[p] = struct{}{}
 	return p, nil
+}
+
+// expect comes before the handler returns: the place is given back and unused called if claim is not called
+// within claimTimeout.
+func (p *place) expect(unused func()) {
+	p.in.mu.Lock()
+	defer p.in.mu.Unlock()
+	p.unclaimed = time.AfterFunc(p.in.claimTimeout, func() { p.leave(); unused() })
 }
 
 // claim makes the place that of an upgraded connection. It reports false when the place is gone, or the doors
 // are stopping: the caller then ends the connection itself.
 func (p *place) claim(end func(code uint32, reason string), cut func()) bool {
+	p.in.mu.Lock()
+	defer p.in.mu.Unlock()
 	if !p.unclaimed.Stop() {
 		return false
 	}
-	p.in.mu.Lock()
-	defer p.in.mu.Unlock()
 	p.end, p.cut = end, cut
 	return !p.in.stopping
 }
 
 // leave gives the place back; again does nothing.
 func (p *place) leave() {
-	p.unclaimed.Stop()
 	p.in.mu.Lock()
 	defer p.in.mu.Unlock()
 	if _, there := p.in.places[p]; !there {
 		return
 	}
 	delete(p.in.places, p)
+	if p.unclaimed != nil {
+		p.unclaimed.Stop()
+	}
 	if p.in.stopping && len(p.in.places) == 0 {
 		close(p.in.empty)
 	}

@@ -3,26 +3,29 @@ package doors
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fasthttp/websocket"
 )
 
 const (
-	// lingerTime is how long a connection that this side ends is read on, waiting for the peer to close too:
+	// defaultLingerTime is how long a connection that this side ends is read on, waiting for the peer to close too:
 	// closing with unread bytes makes a TCP reset, and that takes the close frame away.
-	lingerTime = 5 * time.Second
+	defaultLingerTime = 5 * time.Second
 	// peerGone is the code for connections that nothing can be written to any more.
 	peerGone = 3000
 )
 
 // socket is an upgraded connection as a realtime.Conn.
 type socket struct {
-	conn    *websocket.Conn
-	form    int // websocket.TextMessage or BinaryMessage
-	timeout time.Duration
+	conn *websocket.Conn
+	form int // websocket.TextMessage or BinaryMessage
+	// timeout is for a write, lingerTime for what comes after the close frame.
+	timeout, lingerTime time.Duration
 	// closing is set once the close frame is written: the time to wait for the peer is fixed from then on.
 	closing atomic.Bool
 }
@@ -48,7 +51,17 @@ func (s *socket) Close(code uint32, reason string) {
 		return
 	}
 	s.closing.Store(true)
-	_ = s.conn.SetReadDeadline(time.Now().Add(lingerTime)) // fails on closed connections only
+	_ = s.conn.SetReadDeadline(time.Now().Add(s.lingerTime)) // fails on closed connections only
+}
+
+// extend puts the time off by which the peer must have been heard, unless the connection is closing. The order
+// makes Close win: it sets closing before the deadline.
+func (s *socket) extend(by time.Duration) error {
+	err := s.conn.SetReadDeadline(time.Now().Add(by))
+	if s.closing.Load() {
+		err = s.conn.SetReadDeadline(time.Now().Add(s.lingerTime))
+	}
+	return err //nolint:wrapcheck // ends the connection, nobody reads it
 }
 
 // cut closes the connection under everything.
@@ -58,10 +71,14 @@ func (s *socket) cut() { _ = s.conn.NetConn().Close() }
 // looking until the peer has closed.
 func (s *socket) receive(handle func(message []byte) bool) {
 	for {
-		_, message, err := s.conn.ReadMessage()
+		form, message, err := s.conn.ReadMessage()
 		if err != nil {
 			s.linger(err)
 			return
+		}
+		if form == websocket.TextMessage && handle != nil && !utf8.Valid(message) {
+			s.Close(websocket.CloseInvalidFramePayloadData, "text is not UTF-8")
+			handle = nil
 		}
 		if handle != nil && !handle(message) {
 			handle = nil
@@ -76,7 +93,19 @@ func (s *socket) linger(err error) {
 		return
 	}
 	raw := s.conn.NetConn()
-	if raw.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+	endWriting(raw)
+	if raw.SetReadDeadline(time.Now().Add(s.lingerTime)) == nil {
 		_, _ = io.Copy(io.Discard, raw)
+	}
+}
+
+// endWriting tells a peer whose answer to the close frame could not be read that the connection ends, so that it
+// does not wait for that.
+func endWriting(conn net.Conn) {
+	if hijacked, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
+		conn = hijacked.UnsafeConn()
+	}
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // fails when the connection has ended anyway
 	}
 }

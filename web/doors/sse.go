@@ -3,7 +3,6 @@ package doors
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -29,13 +28,8 @@ func (d *Doors) SSE(c *fiber.Ctx) error {
 	if err := d.checkStreamOrigin(c); err != nil {
 		return err
 	}
-	stream, at, err := d.openStream(c)
+	place, stream, at, err := d.openStream(c)
 	if err != nil {
-		return err
-	}
-	place, err := d.open.admit(stream.Close)
-	if err != nil {
-		stream.Close()
 		return err
 	}
 	c.Set(fiber.HeaderContentType, "text/event-stream")
@@ -62,11 +56,8 @@ func (d *Doors) writeSSE(w *eventWriter, stream *realtime.Stream) {
 	w.retry()
 	for w.flush() == nil {
 		events, err := stream.Next(d.config.Heartbeat)
-		var why *realtime.DisconnectError
-		if errors.As(err, &why) {
-			w.event(eventDisconnect, "", appendDisconnect(nil, why))
-		}
 		if err != nil {
+			w.event(eventDisconnect, "", appendDisconnect(nil, whyEnded(err)))
 			_ = w.flush() // the peer may be gone
 			return
 		}

@@ -49,8 +49,8 @@ func TestSSEResumes(t *testing.T) {
 	const total = 300
 	published := make(chan struct{})
 	stream := s.events(on("a,b"), ann)
+	stream.next()
 	id := stream.next().id
-	id = stream.next().id
 	go func() {
 		defer close(published)
 		for n := 1; n <= total; n++ {
@@ -198,4 +198,54 @@ func TestSlowSSEIsCutAndResumes(t *testing.T) {
 	for ; seen < sent; seen++ {
 		require.InEpsilon(t, seen+1, again.next().json(t)["offset"], 0)
 	}
+}
+
+// A channel that is refused later ends the stream, with a reason: coming back, the client is told more.
+func TestStreamThatLosesAChannelEnds(t *testing.T) {
+	t.Parallel()
+	s := open(t, setup{hub: realtime.Config{Namespaces: append(realtime.DefaultNamespaces(), realtime.Namespace{Name: "job", Source: noJobs{}})}})
+	// What is recovered of "a" is more than is held before the answer, so "job:1" comes after it.
+	position := s.publish("a", `1`)
+	for range 20 {
+		s.publish("a", `"`+strings.Repeat("x", 60<<10)+`"`)
+	}
+	query := on("a,job:1")
+	query.Set("last_event_id", "a=1."+position.Epoch)
+	stream := s.events(query, ann)
+	require.Equal(t, http.StatusOK, stream.response.StatusCode)
+	got := stream.next()
+	for got.name != "disconnect" {
+		got = stream.next()
+	}
+	require.Equal(t, message{"event": "disconnect", "code": 3002.0, "reason": "force reconnect", "reconnect": true}, got.json(t))
+	require.Equal(t, 3002, s.client("/v1/ws/raw?"+query.Encode(), ann).closed())
+}
+
+// A stream that is let in can come back: the id of its events fits beside the rest of its request.
+func TestEveryStreamCanComeBack(t *testing.T) {
+	t.Parallel()
+	s := open(t, setup{})
+	refused := false
+	for count := 40; count <= 128 && !refused; count += 4 {
+		var names []string
+		for n := range count {
+			names = append(names, fmt.Sprint("room:channel-", n))
+			s.publish(names[n], `1`)
+		}
+		stream := s.events(on(strings.Join(names, ",")), ann)
+		if refused = stream.response.StatusCode != http.StatusOK; refused {
+			require.Equal(t, http.StatusBadRequest, stream.response.StatusCode)
+			break
+		}
+		var last event
+		for range names {
+			last = stream.next()
+		}
+		header := ann.Clone()
+		header.Set("Last-Event-ID", last.id)
+		again := s.events(on(strings.Join(names, ",")), header)
+		require.Equal(t, http.StatusOK, again.response.StatusCode, "%d channels", count)
+		require.Equal(t, true, again.next().json(t)["recovered"])
+	}
+	require.True(t, refused)
 }

@@ -32,7 +32,7 @@ func upgradeConfig(log *slog.Logger) contrib.Config {
 		RecoverHandler: func(wrapper *contrib.Conn) {
 			if cause := recover(); cause != nil {
 				log.Error("websocket upgrade panicked", "err", cause)
-				_ = wrapper.Conn.Close()
+				_ = wrapper.Close()
 			}
 		},
 	}

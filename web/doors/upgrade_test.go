@@ -1,7 +1,6 @@
 package doors
 
 import (
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,7 +24,7 @@ func TestUpgradeLeavesNoSecretsInTheWrapper(t *testing.T) {
 				wrapper.Headers("Authorization"), wrapper.Headers("Cookie"), wrapper.Cookies("session"), wrapper.Query("token"),
 				wrapper.Query("channels"),
 			}
-		}, upgradeConfig(slog.New(slog.NewTextHandler(io.Discard, nil))))(c)
+		}, upgradeConfig(slog.New(slog.DiscardHandler)))(c)
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -26,7 +26,8 @@ type Poller struct {
 	mu      sync.Mutex
 	watches map[uint64]*Watch
 	last    uint64
-	waiter  sync.WaitGroup
+	// running are the goroutine that waits and those that it woke.
+	running sync.WaitGroup
 }
 
 // New makes a poller; Close ends it.
@@ -43,23 +44,24 @@ func New() (*Poller, error) {
 	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, stop, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch the eventfd: %w", err), unix.Close(epoll), unix.Close(stop))
 	}
-	p.waiter.Go(p.wait)
+	p.running.Go(p.wait)
 	return p, nil
 }
 
-// Close ends the waiting. Connections that are still registered are not woken any more.
+// Close ends the waiting and waits for the functions that run. Connections that are still registered are not
+// woken any more. It is called once.
 func (p *Poller) Close() error {
 	if _, err := unix.Write(p.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
 		return fmt.Errorf("stop polling: %w", err)
 	}
-	p.waiter.Wait()
+	p.running.Wait()
 	p.life.Lock()
 	defer p.life.Unlock()
 	p.closed = true
 	return errors.Join(unix.Close(p.epoll), unix.Close(p.stop))
 }
 
-// wait hands each wake-up to a goroutine.
+// wait hands each wake-up to a goroutine: at most one a connection.
 func (p *Poller) wait() {
 	const batch = 128
 	events := make([]unix.EpollEvent, batch)
@@ -77,7 +79,7 @@ func (p *Poller) wait() {
 			w := p.watches[id]
 			p.mu.Unlock()
 			if w != nil {
-				go w.wake()
+				p.running.Go(w.wake)
 			}
 		}
 	}
@@ -99,7 +101,8 @@ func (w *Watch) wake() {
 	w.ready()
 }
 
-// Add registers a connection, not armed yet.
+// Add makes a connection's registration. The kernel hears of it with the first Arm and not earlier, since epoll
+// reports broken connections even to those who ask for nothing, and again and again.
 func (p *Poller) Add(conn net.Conn, ready func()) (*Watch, error) {
 	owner, ok := conn.(syscall.Conn)
 	if !ok {
@@ -110,31 +113,20 @@ func (p *Poller) Add(conn net.Conn, ready func()) (*Watch, error) {
 		return nil, fmt.Errorf("reach the file descriptor: %w", err)
 	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.last++
 	w := &Watch{poller: p, raw: raw, id: p.last, ready: ready}
 	p.watches[w.id] = w
-	p.mu.Unlock()
-	if err := w.control(unix.EPOLL_CTL_ADD, 0); err != nil {
-		w.Forget()
-		return nil, err
-	}
 	return w, nil
 }
 
-// Rearm wakes the connection once more. It fails when the connection is closed.
-func (w *Watch) Rearm() error {
-	w.armings.Add(1)
-	return w.control(unix.EPOLL_CTL_MOD, interest)
-}
-
-// Forget drops the registration. The connection must be closed, or about to be.
-func (w *Watch) Forget() {
-	w.poller.mu.Lock()
-	defer w.poller.mu.Unlock()
-	delete(w.poller.watches, w.id)
-}
-
-func (w *Watch) control(operation int, events uint32) error {
+// Arm wakes the connection once. It must not be called again before that, and fails when the connection or the
+// poller is closed.
+func (w *Watch) Arm() error {
+	operation := unix.EPOLL_CTL_MOD
+	if w.armings.Add(1) == 1 {
+		operation = unix.EPOLL_CTL_ADD
+	}
 	w.poller.life.RLock()
 	defer w.poller.life.RUnlock()
 	if w.poller.closed {
@@ -143,7 +135,7 @@ func (w *Watch) control(operation int, events uint32) error {
 	var failed error
 	// Inside Control the descriptor stays open, so it cannot be another connection's already.
 	err := w.raw.Control(func(fd uintptr) {
-		event := unix.EpollEvent{Events: events}
+		event := unix.EpollEvent{Events: interest}
 		setID(&event, w.id)
 		failed = unix.EpollCtl(w.poller.epoll, operation, int(fd), &event)
 	})
@@ -151,6 +143,13 @@ func (w *Watch) control(operation int, events uint32) error {
 		return fmt.Errorf("poll a connection: %w", err)
 	}
 	return nil
+}
+
+// Forget drops the registration. The connection must be closed, or about to be.
+func (w *Watch) Forget() {
+	w.poller.mu.Lock()
+	defer w.poller.mu.Unlock()
+	delete(w.poller.watches, w.id)
 }
 
 // Read reads what is there without waiting: os.ErrDeadlineExceeded when nothing is, 0 and no error at the end.

@@ -51,7 +51,7 @@ func TestOneWakeUpAnArming(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, woken)
 	for range 3 {
-		require.NoError(t, w.Rearm())
+		require.NoError(t, w.Arm())
 		<-woken
 		_, err = there.Write([]byte("more"))
 		require.NoError(t, err)
@@ -69,14 +69,14 @@ func TestReadDoesNotWait(t *testing.T) {
 	buffer := make([]byte, 10)
 	_, err = w.Read(buffer)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-	require.NoError(t, w.Rearm())
+	require.NoError(t, w.Arm())
 	_, err = there.Write([]byte("x"))
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return reads.Load() == 1 }, patience, time.Millisecond)
 	n, err := w.Read(buffer)
 	require.NoError(t, err)
 	require.Equal(t, "x", string(buffer[:n]))
-	require.NoError(t, w.Rearm())
+	require.NoError(t, w.Arm())
 	require.NoError(t, there.Close())
 	require.Eventually(t, func() bool { return reads.Load() == 2 }, patience, time.Millisecond)
 	n, err = w.Read(buffer)
@@ -91,13 +91,53 @@ func TestClosedConnections(t *testing.T) {
 	w, err := p.Add(here, func() { t.Error("woken") })
 	require.NoError(t, err)
 	require.NoError(t, here.Close())
-	require.Error(t, w.Rearm())
+	require.Error(t, w.Arm())
 	_, err = w.Read(make([]byte, 1))
 	require.True(t, err != nil && !errors.Is(err, os.ErrDeadlineExceeded))
-	_, err = p.Add(here, nil)
-	require.Error(t, err)
+	late, err := p.Add(here, func() { t.Error("woken") })
+	require.NoError(t, err)
+	require.Error(t, late.Arm())
 	client, server := net.Pipe()
 	_, err = p.Add(client, nil)
 	require.ErrorIs(t, err, poll.ErrUnsupported)
 	_, _ = client.Close(), server.Close()
+}
+
+// A connection that has broken is no exception: epoll reports that even to those who wait for nothing.
+func TestBrokenConnectionsWaitForTheArming(t *testing.T) {
+	t.Parallel()
+	p := newPoller(t)
+	here, there := pair(t)
+	require.NoError(t, there.(*net.TCPConn).SetLinger(0))
+	require.NoError(t, there.Close())
+	woken := make(chan struct{}, 1000)
+	w, err := p.Add(here, func() { woken <- struct{}{} })
+	require.NoError(t, err)
+	require.Never(t, func() bool { return len(woken) > 0 }, 50*time.Millisecond, 10*time.Millisecond)
+	require.NoError(t, w.Arm())
+	<-woken
+	require.Never(t, func() bool { return len(woken) > 0 }, 50*time.Millisecond, 10*time.Millisecond)
+}
+
+// Close returns when nothing runs any more.
+func TestCloseWaitsForWhatRuns(t *testing.T) {
+	t.Parallel()
+	p, err := poll.New()
+	require.NoError(t, err)
+	here, there := pair(t)
+	var done atomic.Bool
+	running := make(chan struct{})
+	w, err := p.Add(here, func() {
+		close(running)
+		time.Sleep(20 * time.Millisecond)
+		done.Store(true)
+	})
+	require.NoError(t, err)
+	require.NoError(t, w.Arm())
+	_, err = there.Write([]byte("x"))
+	require.NoError(t, err)
+	<-running
+	require.NoError(t, p.Close())
+	require.True(t, done.Load())
+	require.ErrorIs(t, w.Arm(), net.ErrClosed)
 }

@@ -19,8 +19,8 @@ type Watch struct{}
 // Add returns ErrUnsupported.
 func (*Poller) Add(net.Conn, func()) (*Watch, error) { return nil, ErrUnsupported }
 
-// Rearm returns ErrUnsupported.
-func (*Watch) Rearm() error { return ErrUnsupported }
+// Arm returns ErrUnsupported.
+func (*Watch) Arm() error { return ErrUnsupported }
 
 // Forget does nothing.
 func (*Watch) Forget() {}

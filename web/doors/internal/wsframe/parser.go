@@ -27,7 +27,9 @@ const (
 	masked     = 0x80
 	lengthBits = 0x7f
 	maskSize   = 4
-	maxControl = 125
+	// shortHeader is the header of a payload of up to maxControl bytes, the mask included.
+	shortHeader = 2 + maskSize
+	maxControl  = 125
 )
 
 // Error is a peer's breach of the protocol; Code is that of the close frame to answer with.
@@ -41,7 +43,6 @@ func (e *Error) Error() string { return "websocket: " + e.Reason }
 
 // The close codes of RFC 6455, section 7.4.1, that this package uses.
 const (
-	CodeNormal   = 1000
 	CodeProtocol = 1002
 	CodeNoStatus = 1005
 	CodeInvalid  = 1007
@@ -59,15 +60,16 @@ type Parser struct {
 }
 
 // Feed parses data, which it changes, and calls handle for each whole message and control frame. What handle
-// gets is valid until it returns; reporting false, it ends the parsing for good. The error is an *Error.
-func (p *Parser) Feed(data []byte, handle func(Opcode, []byte) bool) error {
+// gets is valid until it returns. An error of handle, or an *Error for a breach, ends the parsing for good and is
+// returned.
+func (p *Parser) Feed(data []byte, handle func(Opcode, []byte) error) error {
 	if len(p.rest) > 0 {
 		p.rest = append(p.rest, data...)
 		data = p.rest
 	}
 	used := 0
 	for {
-		f, size, err := parse(data[used:], p.Limit)
+		f, size, err := p.parse(data[used:])
 		if err != nil {
 			return err
 		}
@@ -75,7 +77,7 @@ func (p *Parser) Feed(data []byte, handle func(Opcode, []byte) bool) error {
 			break
 		}
 		used += size
-		if again, err := p.take(f, handle); err != nil || !again {
+		if err := p.take(f, handle); err != nil {
 			return err
 		}
 	}
@@ -94,29 +96,35 @@ func (p *Parser) keep(data []byte, used int) {
 }
 
 // take handles one frame.
-func (p *Parser) take(f frame, handle func(Opcode, []byte) bool) (again bool, err error) {
+func (p *Parser) take(f frame, handle func(Opcode, []byte) error) error {
 	switch {
 	case f.opcode >= Close:
-		return handle(f.opcode, f.payload), nil
+		return handle(f.opcode, f.payload)
 	case f.opcode == continuation && p.of == continuation:
-		return false, &Error{CodeProtocol, "continuation of nothing"}
+		return &Error{CodeProtocol, "continuation of nothing"}
 	case f.opcode != continuation && p.of != continuation:
-		return false, &Error{CodeProtocol, "message inside a message"}
+		return &Error{CodeProtocol, "message inside a message"}
 	case f.opcode != continuation && f.final:
-		return handle(f.opcode, f.payload), nil
-	case len(p.message)+len(f.payload) > p.Limit:
-		return false, &Error{CodeTooBig, "message too big"}
+		return deliver(f.opcode, f.payload, handle)
 	}
 	if f.opcode != continuation {
 		p.of = f.opcode
 	}
 	p.message = append(p.message, f.payload...)
 	if !f.final {
-		return true, nil
+		return nil
 	}
 	message, of := p.message, p.of
 	p.message, p.of = nil, continuation
-	return handle(of, message), nil
+	return deliver(of, message, handle)
+}
+
+// deliver hands on a message. Text must be UTF-8 (RFC 6455, section 8.1).
+func deliver(of Opcode, message []byte, handle func(Opcode, []byte) error) error {
+	if of == Text && !utf8.Valid(message) {
+		return &Error{CodeInvalid, "text is not UTF-8"}
+	}
+	return handle(of, message)
 }
 
 type frame struct {
@@ -126,7 +134,7 @@ type frame struct {
 }
 
 // parse reads one frame at the beginning of b and unmasks it in place; size 0 means that b ends too early.
-func parse(b []byte, limit int) (f frame, size int, err error) {
+func (p *Parser) parse(b []byte) (f frame, size int, err error) {
 	if len(b) == 0 {
 		return f, 0, nil
 	}
@@ -141,10 +149,12 @@ func parse(b []byte, limit int) (f frame, size int, err error) {
 	if err != nil || header == 0 {
 		return f, 0, err
 	}
-	if f.opcode >= Close && (length > maxControl || !f.final) {
+	control := f.opcode >= Close
+	if control && (header > shortHeader || !f.final) {
 		return f, 0, &Error{CodeProtocol, "control frame too long or in parts"}
 	}
-	if length > uint64(limit) { //nolint:gosec // limits are positive
+	// A message counts as a whole, and before it is here.
+	if !control && length > uint64(p.Limit-len(p.message)) { //nolint:gosec // a message is within the limit
 		return f, 0, &Error{CodeTooBig, "message too big"}
 	}
 	size = header + int(length) //nolint:gosec // below the limit
@@ -158,14 +168,14 @@ func parse(b []byte, limit int) (f frame, size int, err error) {
 
 // lengths reads the sizes of a frame's header, mask included, and of its payload; 0 means that b ends too early.
 func lengths(b []byte) (header int, length uint64, err error) {
-	const short, size16, size64 = 2, 126, 127
+	const short, size16, size64 = shortHeader - maskSize, 126, 127
 	if len(b) < short {
 		return 0, 0, nil
 	}
 	if b[1]&masked == 0 {
 		return 0, 0, &Error{CodeProtocol, "not masked"}
 	}
-	header, length = short+maskSize, uint64(b[1]&lengthBits)
+	header, length = shortHeader, uint64(b[1]&lengthBits)
 	switch length {
 	case size16:
 		if header += 2; len(b) >= header {

@@ -103,7 +103,7 @@ func TestInputOfAnotherShapeIsNotTriedAgain(t *testing.T) {
 	require.NoError(t, err)
 	millrace.Handle(app, "greet", func(context.Context, greeting) (any, error) { return nil, errors.New("not reached") })
 	start(t, app)
-	job, err := app.Jobs().Submit(t.Context(), jobs.Submission{Function: "greet", Input: json.RawMessage(`{"nmae":"Ada"}`)})
+	job, err := app.Jobs().Submit(t.Context(), jobs.Submission{Function: "greet", Input: json.RawMessage(`{"nom":"Ada"}`)})
 	require.NoError(t, err)
 	job, err = app.Jobs().Wait(t.Context(), job.ID)
 	require.NoError(t, err)

@@ -37,7 +37,7 @@ func childMain(url string) {
 	functions := newFunctions()
 	functions.deploy("held", func(context.Context, *Run) (json.RawMessage, error) {
 		_, err := lines.ReadString('\n')
-		fmt.Println("the function returns")
+		_, _ = fmt.Fprintln(os.Stdout, "the function returns")
 
 		return json.RawMessage(`"child"`), err
 	})
@@ -71,7 +71,7 @@ func (c *child) signal(t *testing.T, signal os.Signal) {
 func startChild(t *testing.T, db *testdb.DB) (*child, int64) {
 	t.Helper()
 
-	cmd := osexec.CommandContext(context.Background(), os.Args[0]) //nolint:gosec // this very binary
+	cmd := osexec.CommandContext(context.Background(), os.Args[0])
 	cmd.Env = append(os.Environ(), childURL+"="+db.URL)
 	cmd.Stderr = testWriter{t}
 

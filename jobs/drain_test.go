@@ -62,7 +62,7 @@ func TestADrainLetsRunningJobsFinish(t *testing.T) {
 	require.Zero(t, nodes)
 }
 
-func TestADrainHandsBackWhatDoesNotFinish(t *testing.T) {
+func TestADrainHandsBackWhatDoesNotFinish(t *testing.T) { //nolint:tparallel // its end waits for one of the functions
 	t.Parallel()
 
 	release := make(chan struct{})

@@ -77,7 +77,7 @@ func rowText(t *testing.T, db *testdb.DB, id int64) string {
 	return text
 }
 
-func TestEveryOutcomeIsRecordedOnce(t *testing.T) {
+func TestEveryOutcomeIsRecordedOnce(t *testing.T) { //nolint:tparallel // one database, emptied for each
 	t.Parallel()
 
 	db := testdb.New(t)
@@ -113,7 +113,7 @@ func TestEveryOutcomeIsRecordedOnce(t *testing.T) {
 }
 
 // The promise J3: whoever comes late changes nothing, whatever he has to say.
-func TestALateOutcomeRecordsNothing(t *testing.T) {
+func TestALateOutcomeRecordsNothing(t *testing.T) { //nolint:tparallel // as above
 	t.Parallel()
 
 	const rescue = "update millrace.river_job set state = 'available' where id = $1"

@@ -35,8 +35,7 @@ func (a *attempt) unstorable(refusal error) outcome {
 
 // refusalText is Postgres' own words without the statement or the values.
 func refusalText(err error) string {
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return storable(pgErr.Message, maxFailureMessage)
 	}
 
@@ -48,7 +47,7 @@ func finishBody(a *attempt, out outcome) []byte {
 	meta := []byte{'{'}
 
 	if out.version != "" {
-		version, _ := json.Marshal(out.version) // a string
+		version, _ := json.Marshal(out.version) //nolint:errchkjson // a string
 		meta = append(append(meta, `"`+metaVersion+`":`...), version...)
 	}
 

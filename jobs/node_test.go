@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -175,13 +176,8 @@ func await(t testing.TB, db *testdb.DB, id int64, states ...State) Job {
 
 	require.Eventually(t, func() bool {
 		job = read(t, db, id)
-		for _, state := range states {
-			if job.State == state {
-				return true
-			}
-		}
 
-		return false
+		return slices.Contains(states, job.State)
 	}, patience, 5*time.Millisecond, "job %d never became %v", id, states)
 
 	return job

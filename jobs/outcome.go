@@ -108,8 +108,8 @@ func storable(text string, limit int) string {
 
 // errorEntry is the failure as an element of river_job.errors.
 func (a *attempt) errorEntry(failure *Failure) json.RawMessage {
-	text, _ := json.Marshal(failure) // strings and a bool
-	entry, _ := json.Marshal(attemptError{
+	text, _ := json.Marshal(failure)       //nolint:errchkjson // strings and a bool
+	entry, _ := json.Marshal(attemptError{ //nolint:errchkjson // strings and a number
 		At:      time.Now().UTC().Format(time.RFC3339Nano),
 		Attempt: a.number,
 		Error:   string(text),

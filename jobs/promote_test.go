@@ -35,8 +35,8 @@ func TestAScheduledJobStartsOnTime(t *testing.T) {
 
 	within(t, punctual, func() (latest time.Duration) {
 		var ids []int64
-		for _, delay := range []time.Duration{900, 20, 350, 100, 101} {
-			ids = append(ids, submit(t, s, "noop", delayed(delay*time.Millisecond)))
+		for _, delay := range []int{900, 20, 350, 100, 101} {
+			ids = append(ids, submit(t, s, "noop", delayed(time.Duration(delay)*time.Millisecond)))
 		}
 
 		for _, id := range ids {

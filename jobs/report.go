@@ -168,7 +168,7 @@ func storableFields(fields json.RawMessage) []byte {
 		return fields
 	}
 
-	text, _ := json.Marshal(storable(string(fields), maxLogFields)) // a string
+	text, _ := json.Marshal(storable(string(fields), maxLogFields)) //nolint:errchkjson // a string
 
 	return text
 }

@@ -57,7 +57,7 @@ func newRow(sub *Submission, settings Settings) *row {
 	}
 
 	if opts.Timeout > 0 {
-		r.metadata, _ = json.Marshal(map[string]int64{metaTimeout: opts.Timeout.Milliseconds()})
+		r.metadata, _ = json.Marshal(map[string]int64{metaTimeout: opts.Timeout.Milliseconds()}) //nolint:errchkjson // a number
 	}
 
 	if r.key != "" {

@@ -69,6 +69,9 @@ func (p *stockPilot) JobGetStuck(
 // tellRiver translates an outcome into what River's own completion understands. What River has no word for is
 // written into its copy of the row, which it asks next: when to retry, and whether attempts are left.
 func (a *attempt) tellRiver(ctx context.Context, row *rivertype.JobRow, out outcome) error {
+	text, _ := json.Marshal(out.failure) //nolint:errchkjson // strings and a bool
+	err := errors.New(string(text))
+
 	switch out.state {
 	case rivertype.JobStateCompleted:
 		if err := river.RecordOutput(ctx, out.output); err != nil {
@@ -78,29 +81,24 @@ func (a *attempt) tellRiver(ctx context.Context, row *rivertype.JobRow, out outc
 		return nil
 	case rivertype.JobStateAvailable:
 		return river.JobSnooze(0) // back to available, with the attempt not counted
-	}
-
-	text, _ := json.Marshal(out.failure) // strings and a bool
-	err := errors.New(string(text))
-
-	switch out.state {
 	case rivertype.JobStateCancelled:
-		return cancelTold{error: err, cancel: river.JobCancel(err)}
+		return cancelError{error: err, cancel: river.JobCancel(err)}
 	case rivertype.JobStateDiscarded:
 		row.MaxAttempts = row.Attempt
-	default:
+	case rivertype.JobStateRetryable:
 		row.ScheduledAt = time.Now().Add(out.delay)
+	case rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateScheduled: // no attempt ends so
 	}
 
 	return err
 }
 
-// cancelTold is River's cancel error without the text that River puts before the reason, which is our JSON.
-type cancelTold struct {
+// cancelError is River's cancel error without the text that River puts before the reason, which is our JSON.
+type cancelError struct {
 	error
 
 	cancel error
 }
 
 // Unwrap is how River finds out that it is one.
-func (e cancelTold) Unwrap() error { return e.cancel }
+func (e cancelError) Unwrap() error { return e.cancel }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,21 +74,11 @@ func (c Config) withDefaults() (Config, error) {
 			errs = append(errs, fmt.Errorf("%s is missing", name))
 		}
 	}
-	if c.Addr == "" {
-		c.Addr = DefaultAddr
-	}
-	if c.MaxInput == 0 {
-		c.MaxInput = jobs.DefaultMaxInput
-	}
-	if c.MaxBodies == 0 {
-		c.MaxBodies = defaultMaxBodies
-	}
-	if c.HeaderTimeout == 0 {
-		c.HeaderTimeout = defaultHeaderTimeout
-	}
-	if c.BodyTimeout == 0 {
-		c.BodyTimeout = defaultBodyTimeout
-	}
+	c.Addr = cmp.Or(c.Addr, DefaultAddr)
+	c.MaxInput = cmp.Or(c.MaxInput, jobs.DefaultMaxInput)
+	c.MaxBodies = cmp.Or(c.MaxBodies, defaultMaxBodies)
+	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, defaultHeaderTimeout)
+	c.BodyTimeout = cmp.Or(c.BodyTimeout, defaultBodyTimeout)
 	if c.MaxInput < 0 || c.MaxBodies < 0 || c.HeaderTimeout < 0 || c.BodyTimeout < 0 {
 		errs = append(errs, errors.New("MaxInput, MaxBodies, HeaderTimeout and BodyTimeout must not be negative"))
 	}

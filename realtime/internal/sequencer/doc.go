@@ -24,7 +24,9 @@
 // statement a batch, where a batch is whatever came in during the last commit.
 // The others hand over: one outbox row a batch, committed without waiting for
 // the disk, since the owner's commit flushes it before anybody is answered.
-// SQL publishers write the same outbox, so one order of ids holds for both.
+// SQL publishers write the same outbox, so one order of ids holds for both. The
+// owner takes a bounded piece of it at a time and leaves out what SQL publishers
+// wrote and Config.Admit refuses.
 //
 //	follower ---lock---> takeover ----> owner
 //	   ^  ^                 |             |

@@ -95,7 +95,7 @@ func (s *Sequencer) handOver(ctx context.Context, conn *pgx.Conn) error {
 	list := s.handed.add(rs, conn.PgConn().PID())
 	id, err := insertHandover(ctx, conn, list)
 	if err == nil {
-		list[0].row.id = id
+		list[0].row.id, s.handedOver = id, true
 		return nil
 	}
 	if conn.IsClosed() {

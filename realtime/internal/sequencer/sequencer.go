@@ -16,16 +16,19 @@ import (
 type Sequencer struct {
 	service.Base
 
-	cfg     Config
-	log     *slog.Logger
-	queue   *queue.Queue[*request]
-	wake    chan struct{} // the gate: there is something in the outbox
-	ask     chan struct{} // notifications may have been lost
-	handed  *handovers
-	unknown unsettled
-	written written
-	owner   atomic.Bool
-	session atomic.Uint32 // the server process of the session
+	cfg    Config
+	log    *slog.Logger
+	queue  *queue.Queue[*request]
+	wake   chan struct{} // the gate: there is something in the outbox
+	ask    chan struct{} // notifications may have been lost
+	handed *handovers
+	// handedOver says that the present session has handed something over; it
+	// belongs to the sequencer's own goroutine, as unknown does.
+	handedOver bool
+	unknown    unsettled
+	written    written
+	owner      atomic.Bool
+	session    atomic.Uint32 // the server process of the session
 }
 
 // New makes a sequencer. It returns all mistakes in cfg at once.

@@ -71,7 +71,8 @@ func (s *Sequencer) run(ctx context.Context, conn *pgx.Conn) {
 	for conn != nil {
 		began := time.Now()
 		err := s.serve(ctx, conn)
-		worked := s.owner.Swap(false) || time.Since(began) > tendEach
+		worked := s.owner.Swap(false) || s.handedOver || time.Since(began) > tendEach
+		s.handedOver = false
 		s.disconnect(conn)
 		if ctx.Err() != nil {
 			return

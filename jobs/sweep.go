@@ -169,7 +169,7 @@ func (s *sweeper) forget(a *attempt) bool {
 
 // rescue frees one batch of lost attempts and returns how many there were.
 func (s *sweeper) rescue(ctx context.Context, own []int64) (int, error) {
-	failure, _ := json.Marshal(Failure{
+	failure, _ := json.Marshal(Failure{ //nolint:errchkjson // strings and a bool
 		Code: CodeWorkerLost, Message: "the node that ran this attempt is gone", Retryable: true,
 	})
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+	"unicode/utf8"
 
 	"github.com/centrifugal/centrifuge"
 
@@ -141,7 +142,7 @@ func (h *Hub) admit(channel string, data []byte) error {
 		return ErrReadOnly
 	case len(data) > settings.maxSize():
 		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(data), settings.maxSize())
-	case !settings.Binary && !json.Valid(data):
+	case !settings.Binary && (!utf8.Valid(data) || !json.Valid(data)): // json.Valid does not look inside strings
 		return ErrNotJSON
 	}
 	return nil

@@ -26,6 +26,7 @@ func TestPublishRefusals(t *testing.T) {
 		{"a", `"123456789"`, realtime.ErrTooLarge},
 		{"a", `hello`, realtime.ErrNotJSON},
 		{"a", ``, realtime.ErrNotJSON},
+		{"a", "\"\xff\"", realtime.ErrNotJSON}, // a browser would drop the connection that it comes by, again and again
 		{"raw:x", "\x00\xff", nil},
 		{"job:1", `1`, realtime.ErrReadOnly},
 		{"job", `1`, realtime.ErrReadOnly},

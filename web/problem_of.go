@@ -22,7 +22,7 @@ func problemOf(err error) *Problem {
 	if own, ok := errors.AsType[*Problem](err); ok {
 		return own
 	}
-	for _, known := range []func(error) *Problem{typedProblem, sentinelProblem, databaseProblem} {
+	for _, known := range []func(error) *Problem{typedProblem, streamProblem, sentinelProblem, databaseProblem} {
 		if p := known(err); p != nil {
 			return p
 		}
@@ -66,6 +66,20 @@ func typedProblem(err error) *Problem {
 		return routingProblem(routing.Code)
 	}
 	return nil
+}
+
+// streamProblem is for streams that end before they have begun: access ended meanwhile, or this instance cannot
+// serve them now.
+func streamProblem(err error) *Problem {
+	why, ok := errors.AsType[*realtime.DisconnectError](err)
+	if !ok {
+		return nil
+	}
+	const expired = 3005 // after that a client of the protocol comes back with a new token
+	if why.Code == expired || !why.Reconnect() {
+		return newProblem(CodeUnauthenticated, "The credential has expired or was revoked.")
+	}
+	return newProblem(CodeUnavailable, "The stream cannot be opened now.")
 }
 
 // routingProblem is for what Fiber and fasthttp refuse before a handler runs.
@@ -119,6 +133,7 @@ func sentinelProblem(err error) *Problem {
 		{doors.ErrNoCredentials, CodeUnauthenticated, ""},
 		{doors.ErrOrigin, CodeCrossSite, "Pages of this origin are not in AllowedOrigins."},
 		{doors.ErrNoUpgrade, CodeUpgradeRequired, ""},
+		{realtime.ErrChannelLimit, CodeInvalidRequest, "These are too many channels for one stream, or their names are too long together."},
 		{doors.ErrNoChannels, CodeInvalidRequest, "Name the channels: ?channels=a,b."},
 		{doors.ErrFull, CodeBusy, ""},
 		{doors.ErrStopping, CodeUnavailable, "This instance is stopping."},

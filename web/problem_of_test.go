@@ -1,0 +1,41 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-dev/millrace/realtime"
+)
+
+// What Hub.OpenStream returns is the caller's or passes; none of it is a mistake of this program.
+func TestStreamsThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[uint32]int{3001: 503, 3004: 503, 3005: 401, 3503: 401} {
+		err := fmt.Errorf("open stream: %w", &realtime.DisconnectError{Code: code, Reason: "not for the outside"})
+		p := problemOf(err)
+		require.Equal(t, want, p.Status, code)
+		require.NotContains(t, p.Detail, "outside")
+	}
+	require.Equal(t, http.StatusBadRequest, problemOf(fmt.Errorf("open stream: %w: 129", realtime.ErrChannelLimit)).Status)
+}
+
+func TestStreamsOfTooManyChannels(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	names := func(count, length int) string {
+		var list []string
+		for n := range count {
+			list = append(list, fmt.Sprintf("%0*d", length, n))
+		}
+		return strings.Join(list, ",")
+	}
+	for _, channels := range []string{names(129, 3), names(30, 200)} {
+		got := e.do(http.MethodGet, "/v1/stream?channels="+channels, devKey, "")
+		require.Equal(t, http.StatusBadRequest, got.status)
+		require.Contains(t, got.body, "too many channels")
+	}
+}

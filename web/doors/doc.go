@@ -14,7 +14,7 @@
 //
 //	admitted --upgrade--> open --peer closes or is gone-----------------------> closed
 //	   |                   \--hub or Stop ends it--> closing (close frame, <= 5 s)--^
-//	   \--never upgraded, 10 s--> released
+//	   \--never upgraded, 5 s--> released
 //
 // WebSocket connections leave fasthttp when they are upgraded (Prepare makes the server let go of them), so
 // this package does for them what a server does: it counts them against a limit, and Stop ends them with code

@@ -115,7 +115,7 @@ func TestPrepareRefusesReduceMemoryUsage(t *testing.T) {
 func TestAbruptEnds(t *testing.T) {
 	t.Parallel()
 	overBoth(t, func(t *testing.T, with setup) {
-		vanish(t, open(t, with), 100, func(s *site) net.Conn {
+		vanish(t, open(t, with), 60, func(s *site) net.Conn {
 			c := s.connected()
 			c.send("subscribe", 2, `{"channel":"a"}`)
 			return c.conn.NetConn()
@@ -123,11 +123,11 @@ func TestAbruptEnds(t *testing.T) {
 	})
 	t.Run("raw", func(t *testing.T) {
 		t.Parallel()
-		vanish(t, open(t, setup{}), 100, func(s *site) net.Conn { return s.client("/v1/ws/raw?channels=a", ann).conn.NetConn() })
+		vanish(t, open(t, setup{}), 60, func(s *site) net.Conn { return s.client("/v1/ws/raw?channels=a", ann).conn.NetConn() })
 	})
 	t.Run("sse", func(t *testing.T) {
 		t.Parallel()
-		vanish(t, open(t, setup{}), 100, (*site).stream)
+		vanish(t, open(t, setup{}), 60, (*site).stream)
 	})
 }
 

@@ -71,5 +71,5 @@ func tcpPair(t *testing.T) (here, there *net.TCPConn) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _, _ = dialed.Close(), accepted.Close() })
 	require.NoError(t, dialed.SetDeadline(time.Now().Add(soon)))
-	return accepted.(*net.TCPConn), dialed.(*net.TCPConn) //nolint:forcetypeassert // what TCP gives
+	return accepted.(*net.TCPConn), dialed.(*net.TCPConn)
 }

@@ -84,8 +84,8 @@ func TestCloseFrameSurvivesUnreadBytes(t *testing.T) {
 	t.Parallel()
 	flooded := func(t *testing.T, s *site, path string, want int) {
 		t.Helper()
-		flood := bytes.Repeat(masked(0x82, strings.Repeat("x", 60<<10)), 40)
-		for range 10 {
+		flood := bytes.Repeat(masked(0x82, strings.Repeat("x", 60<<10)), 20)
+		for range 5 {
 			c := s.client(path, ann)
 			_, _ = c.conn.NetConn().Write(flood) // the first of the frames ends the connection
 			require.Equal(t, want, c.closed(), path)

@@ -9,7 +9,7 @@ import (
 
 // defaultClaimTimeout is how long a connection may take to be upgraded once its handler has returned. Its place is
 // given back then: a server does not tell when it could not write the answer and never runs the hijack handler.
-const defaultClaimTimeout = 10 * time.Second
+const defaultClaimTimeout = 5 * time.Second
 
 // registry counts connections against a limit and ends them.
 type registry struct {

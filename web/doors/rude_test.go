@@ -73,6 +73,7 @@ func TestResetsDuringTheHandshake(t *testing.T) {
 		var log logged
 		with.doors.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		s := open(t, with)
+		s.doors.SetClaimTimeout(500 * time.Millisecond) // what is reset before the answer is not upgraded
 		var clients sync.WaitGroup
 		for range 8 {
 			clients.Go(func() {

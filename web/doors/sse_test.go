@@ -226,7 +226,7 @@ func TestEveryStreamCanComeBack(t *testing.T) {
 	t.Parallel()
 	s := open(t, setup{})
 	refused := false
-	for count := 40; count <= 128 && !refused; count += 4 {
+	for count := 48; count <= 128 && !refused; count += 4 {
 		var names []string
 		for n := range count {
 			names = append(names, fmt.Sprint("room:channel-", n))

@@ -193,6 +193,12 @@ func lengths(b []byte) (header int, length uint64, err error) {
 }
 
 func unmask(payload, mask []byte) {
+	const word = 8
+	key := uint64(binary.LittleEndian.Uint32(mask))
+	key |= key << 32
+	for ; len(payload) >= word; payload = payload[word:] {
+		binary.LittleEndian.PutUint64(payload, binary.LittleEndian.Uint64(payload)^key)
+	}
 	for i := range payload {
 		payload[i] ^= mask[i%maskSize]
 	}

@@ -121,6 +121,8 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 		return a.completed(result.output, d.maxOutput, settings)
 	case result.unknown:
 		return a.unknown()
+	case result.unbegun && errors.Is(a.whyEnded(ctx), errTimedOut):
+		return released(settings.Version) // it waits on, here or on a node with more room
 	default:
 		return a.stopped(a.whyEnded(ctx), result.failure, timeout, settings)
 	}
@@ -160,6 +162,7 @@ type result struct {
 	output  json.RawMessage
 	failure *Failure
 	unknown bool // the function went away between Resolve and Execute
+	unbegun bool // the function found no room to run in
 }
 
 // execute calls the executor in a goroutine of its own: a function that ends its goroutine must not take River's
@@ -217,6 +220,7 @@ func (d *dispatcher) call(ctx context.Context, run *Run, done chan<- result) {
 	} else {
 		r.failure = failureOf(err)
 		r.unknown = errors.Is(err, ErrUnknownFunction) && d.gone(ctx, run.Function)
+		r.unbegun = errors.Is(err, ErrNotBegun)
 	}
 
 	returned = true

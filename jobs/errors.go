@@ -13,6 +13,10 @@ var (
 	ErrIdempotencyMismatch = errors.New("the idempotency key was used for another request")
 	ErrStopped             = errors.New("the job service is not running")
 
+	// ErrNotBegun is for executors: the attempt's time was over before there was room for the function to begin. The
+	// job is handed back, and the attempt does not count.
+	ErrNotBegun = errors.New("there was no room for the function to begin")
+
 	// ErrUnavailable wraps whatever kept the database from taking a submission. The jobs may still have been
 	// inserted when the connection broke during the commit: an idempotency key makes trying again safe.
 	ErrUnavailable = errors.New("the database did not take the jobs")

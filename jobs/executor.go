@@ -12,8 +12,9 @@ type Executor interface {
 	Resolve(ctx context.Context, function string) (Settings, error)
 
 	// Execute runs one attempt and returns its output as JSON. ctx ends at the attempt's deadline, or when the
-	// job is cancelled. The error is a *Failure when the function is to blame; any other error counts as a
-	// failure of the runtime and is retried.
+	// job is cancelled. The error is a *Failure when the function is to blame; ErrNotBegun when ctx ended while the
+	// function still waited for room to run in, which charges it nothing; any other error counts as a failure of
+	// the runtime and is retried.
 	Execute(ctx context.Context, run *Run) (output json.RawMessage, err error)
 }
 

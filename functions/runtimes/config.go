@@ -149,7 +149,7 @@ func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
 	case "memory":
 		p.memory(raw, maxMemory)
 	default:
-		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory", key)
+		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory", shortened(key))
 	}
 }
 
@@ -161,7 +161,7 @@ const maxQueueName = 64
 func (p *parser) queue(raw json.RawMessage) {
 	if err := json.Unmarshal(raw, &p.config.Queue); err != nil ||
 		len(p.config.Queue) > maxQueueName || !queueName.MatchString(p.config.Queue) {
-		p.mistakef("config.queue must be lower-case letters and digits, joined by '_' or '-', at most %d, not %s", maxQueueName, raw)
+		p.mistakef("config.queue must be lower-case letters and digits, joined by '_' or '-', at most %d, not %s", maxQueueName, shortened(raw))
 	}
 }
 
@@ -169,7 +169,7 @@ func (p *parser) integer(what string, raw json.RawMessage, least, most int) int 
 	var n *float64
 	if err := json.Unmarshal(raw, &n); err != nil || n == nil || *n != math.Trunc(*n) ||
 		*n < float64(least) || *n > float64(most) {
-		p.mistakef("%s must be a whole number from %d to %d, not %s", what, least, most, raw)
+		p.mistakef("%s must be a whole number from %d to %d, not %s", what, least, most, shortened(raw))
 		return 0
 	}
 
@@ -179,7 +179,7 @@ func (p *parser) integer(what string, raw json.RawMessage, least, most int) int 
 func (p *parser) duration(what string, raw json.RawMessage) Milliseconds {
 	d, err := ParseDuration(raw)
 	if err != nil || d < MinTime || d > MaxTime {
-		p.mistakef(`%s must be a time from %s to %s, as "30s" or a number of milliseconds, not %s`, what, MinTime, MaxTime, raw)
+		p.mistakef(`%s must be a time from %s to %s, as "30s" or a number of milliseconds, not %s`, what, MinTime, MaxTime, shortened(raw))
 		return 0
 	}
 
@@ -212,10 +212,10 @@ func (p *parser) backoff(raw json.RawMessage) {
 		case "factor":
 			if err := json.Unmarshal(value, &p.config.Backoff.Factor); err != nil ||
 				p.config.Backoff.Factor < 1 || p.config.Backoff.Factor > 100 {
-				p.mistakef("config.backoff.factor must be a number from 1 to 100, not %s", value)
+				p.mistakef("config.backoff.factor must be a number from 1 to 100, not %s", shortened(value))
 			}
 		default:
-			p.mistakef("config.backoff.%s is no option; there are first, max, factor", key)
+			p.mistakef("config.backoff.%s is no option; there are first, max, factor", shortened(key))
 		}
 	}
 }
@@ -223,7 +223,7 @@ func (p *parser) backoff(raw json.RawMessage) {
 func (p *parser) memory(raw json.RawMessage, most int64) {
 	n, err := parseBytes(raw)
 	if err != nil || n < MinMemory || n > most {
-		p.mistakef(`config.memory must be from %d to %d bytes, as "64MB" or a number, not %s`, int64(MinMemory), most, raw)
+		p.mistakef(`config.memory must be from %d to %d bytes, as "64MB" or a number, not %s`, int64(MinMemory), most, shortened(raw))
 		return
 	}
 
@@ -236,7 +236,7 @@ func ParseDuration(raw []byte) (time.Duration, error) {
 	var ms *float64
 	if err := json.Unmarshal(raw, &ms); err == nil && ms != nil {
 		if math.Abs(*ms) > float64(math.MaxInt64/int64(time.Millisecond)) {
-			return 0, fmt.Errorf("%s milliseconds is out of range", raw)
+			return 0, fmt.Errorf("%s milliseconds is out of range", shortened(raw))
 		}
 
 		return time.Duration(*ms * float64(time.Millisecond)), nil
@@ -244,7 +244,7 @@ func ParseDuration(raw []byte) (time.Duration, error) {
 
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {
-		return 0, fmt.Errorf("%s is no duration", raw)
+		return 0, fmt.Errorf("%s is no duration", shortened(raw))
 	}
 
 	if days, ok := strings.CutSuffix(text, "d"); ok {
@@ -255,7 +255,7 @@ func ParseDuration(raw []byte) (time.Duration, error) {
 
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no duration", text)
+		return 0, fmt.Errorf("%q is no duration", shortened(text))
 	}
 
 	return d, nil
@@ -267,7 +267,7 @@ func parseBytes(raw []byte) (int64, error) {
 	var n *float64
 	if err := json.Unmarshal(raw, &n); err == nil && n != nil {
 		if *n != math.Trunc(*n) || math.Abs(*n) > 1<<50 {
-			return 0, fmt.Errorf("%s is no number of bytes", raw)
+			return 0, fmt.Errorf("%s is no number of bytes", shortened(raw))
 		}
 
 		return int64(*n), nil
@@ -275,12 +275,12 @@ func parseBytes(raw []byte) (int64, error) {
 
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {
-		return 0, fmt.Errorf("%s is no number of bytes", raw)
+		return 0, fmt.Errorf("%s is no number of bytes", shortened(raw))
 	}
 
 	parts := bytesText.FindStringSubmatch(text)
 	if parts == nil {
-		return 0, fmt.Errorf("%q is no number of bytes", text)
+		return 0, fmt.Errorf("%q is no number of bytes", shortened(text))
 	}
 
 	units := map[string]float64{
@@ -288,7 +288,7 @@ func parseBytes(raw []byte) (int64, error) {
 	}
 	value, err := strconv.ParseFloat(parts[1], 64)
 	if err != nil || value > 1e6 {
-		return 0, fmt.Errorf("%q is no number of bytes", text)
+		return 0, fmt.Errorf("%q is no number of bytes", shortened(text))
 	}
 
 	return int64(value * units[parts[2]]), nil

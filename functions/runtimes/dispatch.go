@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // The operations that take time: code in another language calls them by name, see Dispatch.
@@ -37,7 +38,7 @@ func publish(ctx context.Context, host Host, args []json.RawMessage) (json.RawMe
 	}
 
 	if err := host.Publish(ctx, channel, argument(args, 1)); err != nil {
-		return nil, fmt.Errorf("publish to %s: %w", channel, err)
+		return nil, fmt.Errorf("publish to %s: %w", shortened(channel), err)
 	}
 
 	return json.RawMessage("null"), nil
@@ -51,12 +52,12 @@ func enqueue(ctx context.Context, host Host, args []json.RawMessage) (json.RawMe
 
 	request := EnqueueRequest{Function: function, Input: argument(args, 1)}
 	if request.Options, err = ParseOptions(argument(args, 2)); err != nil {
-		return nil, fmt.Errorf("enqueue %s: %w", function, err)
+		return nil, fmt.Errorf("enqueue %s: %w", shortened(function), err)
 	}
 
 	id, err := host.Enqueue(ctx, request)
 	if err != nil {
-		return nil, fmt.Errorf("enqueue %s: %w", function, err)
+		return nil, fmt.Errorf("enqueue %s: %w", shortened(function), err)
 	}
 
 	return json.Marshal(id) //nolint:wrapcheck // a string always has a JSON form
@@ -74,8 +75,18 @@ func argument(args []json.RawMessage, i int) json.RawMessage {
 func stringArgument(args []json.RawMessage, i int, what string) (string, error) {
 	var s *string
 	if err := json.Unmarshal(argument(args, i), &s); err != nil || s == nil {
-		return "", fmt.Errorf("%s must be a string, not %s", what, argument(args, i))
+		return "", fmt.Errorf("%s must be a string, not %s", what, shortened(argument(args, i)))
 	}
 
 	return *s, nil
+}
+
+// shortened is what a mistake shows of a value, which may be large.
+func shortened[T ~string | ~[]byte](value T) string {
+	const most = 100
+	if len(value) <= most {
+		return string(value)
+	}
+
+	return strings.ToValidUTF8(string(value[:most]), "") + "…"
 }

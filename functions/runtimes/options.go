@@ -24,7 +24,7 @@ func ParseOptions(raw []byte) (jobs.Options, error) {
 	options := jobs.Options{}
 	fields := map[string]json.RawMessage{}
 	if err := json.Unmarshal(raw, &fields); err != nil {
-		return options, fmt.Errorf("the options must be an object, not %s", raw)
+		return options, fmt.Errorf("the options must be an object, not %s", shortened(raw))
 	}
 
 	var mistakes []string
@@ -61,11 +61,11 @@ func setOption(options *jobs.Options, key string, raw json.RawMessage) (err erro
 	case "delay":
 		return durationOption(&options.Delay, key, raw)
 	default:
-		return fmt.Errorf("there is no option %q", key)
+		return fmt.Errorf("there is no option %q", shortened(key))
 	}
 
 	if err := json.Unmarshal(raw, target); err != nil {
-		return fmt.Errorf("the option %s cannot be %s", key, raw)
+		return fmt.Errorf("the option %s cannot be %s", key, shortened(raw))
 	}
 
 	return nil

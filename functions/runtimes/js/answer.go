@@ -67,7 +67,7 @@ func (c *call) report(kind string, args []any) error {
 	if !ok || !isText || !isJSON {
 		return errArguments
 	}
-	c.host.Log(level, c.program.rewrite(message), []byte(fields))
+	c.host.Log(level, c.program.rewrite(cut(message)), []byte(fields))
 
 	return nil
 }
@@ -84,7 +84,8 @@ func (c *call) begin(kind string, args []any) error {
 		if !ok {
 			return errArguments
 		}
-		c.ops.timer(int(id), milliseconds(ms))
+
+		return c.ops.timer(int(id), milliseconds(ms))
 	case "untimer":
 		c.ops.untimer(int(id))
 	case "op":

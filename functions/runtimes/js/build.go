@@ -41,11 +41,11 @@ type exports struct{ function, config string }
 // look runs the top level of a program and returns what it exports.
 func (r *Runner) look(ctx context.Context, p *program) (exports, error) {
 	var found exports
-	err := r.isolated(ctx, isolation{p.function, p.memory, r.config.BuildTime}, func(ctx context.Context) error {
+	err := r.isolated(ctx, isolation{p.function, buildShare, p.memory, r.config.BuildTime}, func(ctx context.Context) error {
 		host := func(args []any) (any, error) {
-			if kind, _ := args[0].(string); kind == "module" && len(args) == 3 {
-				found.function, _ = args[1].(string)
-				found.config, _ = args[2].(string)
+			if kind, _ := argument[string](args, 0); kind == "module" {
+				found.function, _ = argument[string](args, 1)
+				found.config, _ = argument[string](args, 2)
 			}
 
 			return nil, nil // ctx has no operations and console no reader at deploy
@@ -110,8 +110,8 @@ func (r *Runner) buildError(source runtimes.Source, p *program, err error) error
 	case thrown.outOfMemory():
 		d.Message = fmt.Sprintf("the top level of the file needs more than %d MiB of memory", p.memory>>20)
 	default:
-		d.Message = thrown.text()
-		if at, ok := p.positions().first(thrown.Stack); ok {
+		d.Message = cut(thrown.text())
+		if at, ok := p.positions().first(cut(thrown.Stack)); ok {
 			d.File, d.Line, d.Column = at.file, at.line, at.column
 		} else if at, ok := p.positions().find(thrown.Line-ownLines(), thrown.Column); ok {
 			d.File, d.Line, d.Column = at.file, at.line, at.column

@@ -151,12 +151,17 @@ func (c *call) stuck() (json.RawMessage, error) {
 // finish waits for the operations that the function began and did not await, so that a forgotten await loses
 // nothing, and returns the outcome.
 func (c *call) finish() (json.RawMessage, error) {
-	for _, failed := range c.ops.wait() {
-		c.host.Log("warn", "nobody awaited an operation that failed: "+failed.Error(), nil)
+	failed := c.ops.wait()
+	if c.ctx.Err() != nil { // that is why they failed, then, and nothing may be said any more
+		if c.err == nil {
+			return nil, ended(c.ctx)
+		}
+
+		return nil, c.err
 	}
 
-	if c.ctx.Err() != nil && c.err == nil {
-		return nil, ended(c.ctx)
+	for _, err := range failed {
+		c.host.Log("warn", "nobody awaited an operation that failed: "+err.Error(), nil)
 	}
 
 	return c.output, c.err

@@ -3,6 +3,7 @@ package js
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -129,4 +130,22 @@ func TestEngineIsInterrupted(t *testing.T) {
 		close(done)
 		wg.Wait()
 	}
+}
+
+// The engine itself stops after about a million reactions.
+func TestEngineDrainsToTheEnd(t *testing.T) {
+	t.Parallel()
+	reactions := 1<<20 + 10
+	if RaceEnabled {
+		t.Skip("the race detector makes a minute of it")
+	}
+	var got []any
+	machine := newVM(t, func(args []any) (any, error) {
+		got = args
+		return nil, nil
+	})
+	require.NoError(t, evaluate(t, machine, fmt.Sprintf(
+		`const host = __millrace_host; (async () => { let i = 0; while (i < %d) { await null; i++ } host(i) })()`, reactions)))
+	require.NoError(t, machine.drain())
+	require.Equal(t, []any{reactions}, got)
 }

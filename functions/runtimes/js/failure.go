@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/millrace-dev/millrace/jobs"
 )
@@ -20,13 +21,10 @@ func ended(ctx context.Context) error {
 	return &jobs.Failure{Code: jobs.CodeCancelled, Message: "the call was cancelled"}
 }
 
-// waitedInVain is the failure of a call whose context ended before it was its turn.
+// waitedInVain is the end of a call whose context ended before it was its turn: it never ran.
 func waitedInVain(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &jobs.Failure{
-			Code: jobs.CodeTimeout, Retryable: true,
-			Message: "the call waited for its share of this node's memory budget until its timeout: too many calls run at once",
-		}
+		return fmt.Errorf("wait for a share of this node's memory budget: %w", jobs.ErrNotBegun)
 	}
 
 	return ended(ctx)
@@ -57,12 +55,12 @@ func (p *program) memoryLimit() *jobs.Failure {
 
 func (p *program) exception(thrown *scriptError, retryable bool) *jobs.Failure {
 	return &jobs.Failure{
-		Code: jobs.CodeException, Message: thrown.text(), Stack: p.rewrite(thrown.Stack), Retryable: retryable,
+		Code: jobs.CodeException, Message: cut(thrown.text()), Stack: p.rewrite(cut(thrown.Stack)), Retryable: retryable,
 	}
 }
 
 func invalidOutput(thrown *scriptError) *jobs.Failure {
-	return &jobs.Failure{Code: jobs.CodeInvalidOutput, Message: "the output is not JSON: " + thrown.text()}
+	return &jobs.Failure{Code: jobs.CodeInvalidOutput, Message: "the output is not JSON: " + cut(thrown.text())}
 }
 
 func stalled() *jobs.Failure {
@@ -70,4 +68,15 @@ func stalled() *jobs.Failure {
 		Code: jobs.CodeStalled, Retryable: true,
 		Message: "the function waits for a promise that nothing can settle any more: no operation and no timer is under way",
 	}
+}
+
+// maxText is how many bytes of a message or a stack are looked at; the platform keeps less.
+const maxText = 64 << 10
+
+func cut(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
 }

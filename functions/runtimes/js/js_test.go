@@ -84,6 +84,14 @@ func (r *recorder) Random() float64          { return 0.25 }
 func (r *recorder) RandomBytes(n int) []byte { return make([]byte, n) }
 func (r *recorder) UUID() string             { return "00000000-0000-4000-8000-000000000000" }
 
+// busy is how many operations are under way.
+func (r *recorder) busy() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	return r.inFlight
+}
+
 func (r *recorder) logged() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -117,10 +125,15 @@ func build(t testing.TB, runner *js.Runner, text string) (runtimes.Artifact, err
 // prepare builds and compiles a function.
 func prepare(t testing.TB, runner *js.Runner, text string) runtimes.Program {
 	t.Helper()
+	return prepareNamed(t, runner, "test.fn", text)
+}
+
+func prepareNamed(t testing.TB, runner *js.Runner, name, text string) runtimes.Program {
+	t.Helper()
 	artifact, err := build(t, runner, text)
 	require.NoError(t, err)
 	program, err := runner.Prepare(t.Context(), runtimes.Version{
-		Function: "test.fn", ID: "v", Entry: "test/fn.ts",
+		Function: name, ID: "v", Entry: "test/fn.ts",
 		Code: artifact.Code, SourceMap: artifact.SourceMap, Config: artifact.Config,
 	})
 	require.NoError(t, err)

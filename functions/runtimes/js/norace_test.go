@@ -1,5 +1,5 @@
 //go:build !race
 
-package js_test
+package js
 
-const raceEnabled = false
+const RaceEnabled = false

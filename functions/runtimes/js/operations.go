@@ -2,15 +2,26 @@ package js
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
 )
 
-// maxInFlight is how many operations of one call run at once. A function that begins more waits inside the call that
-// begins the next one, so that it cannot pile up work faster than it is done.
-const maxInFlight = 64
+// Bounds of one call. What they bound lies in the Go heap, which the limit of the VM's memory says nothing of.
+const (
+	// maxInFlight is how many operations run at once. A function that begins more waits inside the call that begins
+	// the next one, so that it cannot pile up work faster than it is done.
+	maxInFlight = 64
+	// maxArguments is how many bytes of JSON the operations that run have as arguments, all together. It is more than
+	// the platform takes as a job's input or as a message.
+	maxArguments = 8 << 20
+	// maxTimers is how many timers run at once; one more is an exception.
+	maxTimers = 10_000
+)
 
 // settled is an operation that ended, or a timer that is due.
 type settled struct {
@@ -36,6 +47,7 @@ type operations struct {
 	cancel context.CancelFunc
 	host   runtimes.Host
 	slots  chan struct{}
+	room   *semaphore.Weighted // for arguments
 	wg     sync.WaitGroup
 
 	timers  map[int]*time.Timer
@@ -51,12 +63,21 @@ func newOperations(ctx context.Context, host runtimes.Host) *operations {
 
 	return &operations{
 		ctx: ctx, cancel: cancel, host: host, slots: make(chan struct{}, maxInFlight),
-		timers: map[int]*time.Timer{}, wake: make(chan struct{}, 1),
+		room: semaphore.NewWeighted(maxArguments), timers: map[int]*time.Timer{}, wake: make(chan struct{}, 1),
 	}
 }
 
 // start begins an operation. It waits while as many as allowed are under way.
 func (o *operations) start(id int, name, arguments string) error {
+	size := int64(len(arguments))
+	if size > maxArguments {
+		return fmt.Errorf("%s: its arguments have %d bytes as JSON, and at most %d are allowed", name, size, maxArguments)
+	}
+
+	if err := o.room.Acquire(o.ctx, size); err != nil {
+		return err
+	}
+
 	select {
 	case o.slots <- struct{}{}:
 	case <-o.ctx.Done():
@@ -66,6 +87,7 @@ func (o *operations) start(id int, name, arguments string) error {
 	o.pending++
 	o.wg.Go(func() {
 		result, err := runtimes.Dispatch(o.ctx, o.host, name, []byte(arguments))
+		o.room.Release(size)
 		<-o.slots
 		o.settle(settled{id: id, result: result, err: err})
 	})
@@ -84,8 +106,13 @@ func (o *operations) settle(s settled) {
 	}
 }
 
-func (o *operations) timer(id int, delay time.Duration) {
+func (o *operations) timer(id int, delay time.Duration) error {
+	if len(o.timers) >= maxTimers {
+		return fmt.Errorf("at most %d timers may run at once", maxTimers)
+	}
 	o.timers[id] = time.AfterFunc(delay, func() { o.settle(settled{id: id, timer: true, result: []byte("null")}) })
+
+	return nil
 }
 
 func (o *operations) untimer(id int) {

@@ -119,33 +119,6 @@ func TestTwoHundredAtOnce(t *testing.T) {
 	}
 }
 
-func TestBudgetAdmits(t *testing.T) {
-	t.Parallel()
-	runner := newRunner(t, js.Config{MemoryLimit: 8 << 20, MaxMemory: 8 << 20, Budget: 16 << 20})
-	program := prepare(t, runner, `export default async (n, ctx) => { await ctx.publish("c", n) }`)
-
-	host := &recorder{delay: 20 * time.Millisecond}
-	var wg sync.WaitGroup
-	for range 10 {
-		wg.Go(func() {
-			_, err := invoke(t, runner, program, "1", host, patience)
-			require.NoError(t, err)
-		})
-	}
-	wg.Wait()
-	require.Len(t, host.published, 10)
-	require.Equal(t, 2, host.most, "two limits fit into the budget")
-
-	slow := &recorder{delay: patience}
-	for range 2 {
-		wg.Go(func() { _, _ = invoke(t, runner, program, "1", slow, 5*time.Second) })
-	}
-	require.Eventually(t, func() bool { slow.mu.Lock(); defer slow.mu.Unlock(); return slow.inFlight == 2 }, patience, time.Millisecond)
-	_, err := invoke(t, runner, program, "1", &recorder{}, 50*time.Millisecond)
-	require.Contains(t, failure(t, err).Message, "memory budget")
-	wg.Wait()
-}
-
 // What the engine cannot interrupt is given up at its deadline; neighbours go on, and its memory stays accounted for.
 func TestUninterruptible(t *testing.T) {
 	t.Parallel()
@@ -154,7 +127,7 @@ func TestUninterruptible(t *testing.T) {
 		MemoryLimit: 8 << 20, MaxMemory: 8 << 20, Budget: 16 << 20, Logger: slog.New(slog.NewTextHandler(&said, nil)),
 	})
 	length := 2e7 // some seconds
-	if raceEnabled {
+	if js.RaceEnabled {
 		length = 1e6
 	}
 	stuck := prepare(t, runner, fmt.Sprintf(`export default () => Array.prototype.indexOf.call({length: %v}, 1)`, length))
@@ -228,7 +201,7 @@ func residentMiB(t *testing.T) int {
 
 // Not parallel: it measures the process.
 func TestMemoryIsGivenBack(t *testing.T) { //nolint:paralleltest // see above
-	if raceEnabled {
+	if js.RaceEnabled {
 		t.Skip("the race detector keeps memory of its own")
 	}
 	runner := newRunner(t, js.Config{})

@@ -49,8 +49,8 @@
     const id = ++last;
     delay = +delay;
     if (!(delay >= 1)) delay = 1;
+    host("timer", id, delay); // throws when there are too many
     timers.set(id, { callback, args, delay, every });
-    host("timer", id, delay);
     return id;
   };
   const fire = (id, timer) => {

@@ -13,6 +13,10 @@ const (
 	nullValue = "null"
 )
 
+// engineDrain is after how many reactions the engine gives up draining although more are ready. We go on: what ends a
+// function that goes on for ever is its time.
+const engineDrain = 1 << 20
+
 // quickJS is the engine modernc.org/quickjs: QuickJS translated to Go. Its memory is mapped outside the Go heap.
 type quickJS struct{}
 
@@ -109,11 +113,17 @@ func (v *quickVM) call(name string, args ...any) error {
 }
 
 func (v *quickVM) drain() error {
-	if _, err := v.machine.ExecutePendingJobs(); err != nil {
-		return asScriptError(err)
-	}
+	for {
+		ran, err := v.machine.ExecutePendingJobs()
 
-	return nil
+		var thrown *quickjs.Error
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &thrown) || ran < engineDrain:
+			return asScriptError(err)
+		}
+	}
 }
 
 func (v *quickVM) interrupt() { v.machine.Interrupt() }

@@ -1,6 +1,6 @@
 //go:build race
 
-package js_test
+package js
 
-// raceEnabled says that the engine runs some twenty times slower, and that memory is not what it seems.
-const raceEnabled = true
+// RaceEnabled says that the engine runs some twenty times slower, and that memory is not what it seems.
+const RaceEnabled = true

@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
 	"github.com/millrace-dev/millrace/jobs"
@@ -38,11 +36,12 @@ type Config struct {
 	// MaxMemory is the most that a function's config may ask for, in bytes; 0 means 512 MiB, or MemoryLimit if that
 	// is more.
 	MaxMemory int64
-	// Budget bounds the sum of the limits of all calls under way, in bytes; further calls wait their turn. 0 means
-	// half of the memory that this process may use, and 512 MiB at least. The engine's memory lies outside the Go
-	// heap, so GOMEMLIMIT knows nothing of it.
+	// Budget bounds the sum of the limits of all calls under way, in bytes; further calls wait their turn, see
+	// admission. 0 means half of the memory that this process may use, and 512 MiB at least. The engine's memory lies
+	// outside the Go heap, so GOMEMLIMIT knows nothing of it.
 	Budget int64
-	// BuildTime bounds how long the top level of a function's file may run at deploy; 0 means 5 s.
+	// BuildTime bounds how long bundling a function may take at deploy, and then how long the top level of its file may
+	// run; 0 means 5 s.
 	BuildTime time.Duration
 	// Logger gets what operators must know; nil means slog.Default().
 	Logger *slog.Logger
@@ -53,8 +52,9 @@ type Runner struct {
 	config Config
 	engine engine
 	own    func() (ownScripts, error)
-	budget *semaphore.Weighted
+	budget *admission
 	crew   *crew
+	builds chan struct{} // holds a token for each bundle that is made
 
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
@@ -111,8 +111,8 @@ func New(config Config) (*Runner, error) {
 	}
 
 	r := &Runner{
-		config: config, engine: quickJS{}, budget: semaphore.NewWeighted(config.Budget),
-		crew: newCrew(),
+		config: config, engine: quickJS{}, budget: newAdmission(config.Budget),
+		crew: newCrew(), builds: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.own = sync.OnceValues(func() (ownScripts, error) { return compileOwnScripts(r.engine) })
@@ -138,7 +138,7 @@ func (r *Runner) Invoke(ctx context.Context, prepared runtimes.Program, call run
 	}
 
 	var output json.RawMessage
-	err := r.isolated(ctx, isolation{p.function, p.memory, 0}, func(ctx context.Context) (err error) {
+	err := r.isolated(ctx, isolation{p.function, p.function, p.memory, 0}, func(ctx context.Context) (err error) {
 		output, err = r.serve(ctx, p, call, host)
 		return err
 	})
@@ -152,120 +152,6 @@ func (r *Runner) Invoke(ctx context.Context, prepared runtimes.Program, call run
 	}
 
 	return nil, fmt.Errorf("run %s: %w", p.function, err)
-}
-
-// isolation is for whom isolated runs something, with how much memory, and for how long; 0 means until ctx ends.
-type isolation struct {
-	function string
-	memory   int64
-	limit    time.Duration
-}
-
-// isolated runs f, which uses a VM of memory bytes, on a goroutine of its own as soon as the budget allows, and waits
-// for it until Grace after the end of its time. What f writes may be read only if there is no error.
-func (r *Runner) isolated(ctx context.Context, in isolation, f func(ctx context.Context) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(r.ctx, func() { cancel(ErrClosed) })()
-
-	if err := r.budget.Acquire(ctx, in.memory); err != nil {
-		return waitedInVain(ctx)
-	}
-
-	if in.limit > 0 {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, in.limit)
-		defer stop()
-	}
-
-	run := &isolatedRun{result: make(chan error, 1)}
-	started := r.start(func() {
-		defer r.budget.Release(in.memory)
-		r.end(run, recovered(ctx, f), in.function)
-	})
-	if !started {
-		r.budget.Release(in.memory)
-		return ErrClosed
-	}
-
-	select {
-	case err := <-run.result:
-		return err
-	case <-ctx.Done():
-	}
-
-	timer := time.NewTimer(Grace)
-	defer timer.Stop()
-
-	select {
-	case err := <-run.result:
-		return err
-	case <-timer.C:
-	}
-
-	return r.abandon(ctx, run, in)
-}
-
-// isolatedRun is the meeting point of who waits for a call and the goroutine that runs it.
-type isolatedRun struct {
-	mu        sync.Mutex
-	ended     bool
-	abandoned bool
-	result    chan error
-}
-
-// end hands over what became of a call.
-func (r *Runner) end(run *isolatedRun, err error, function string) {
-	run.mu.Lock()
-	defer run.mu.Unlock()
-
-	run.ended = true
-	run.result <- err
-	if run.abandoned {
-		r.abandoned.Add(-1)
-		r.config.Logger.Info("functions: an abandoned call ended after all", "function", function)
-	}
-}
-
-// abandon gives up waiting for a call.
-func (r *Runner) abandon(ctx context.Context, run *isolatedRun, in isolation) error {
-	run.mu.Lock()
-	defer run.mu.Unlock()
-
-	if run.ended {
-		return <-run.result
-	}
-
-	run.abandoned = true
-	r.config.Logger.Error("functions: a call cannot be interrupted and is left to itself; until it ends it keeps a processor busy and its share of the memory budget",
-		"function", in.function, "memory", in.memory, "abandoned", r.abandoned.Add(1))
-
-	return ended(ctx)
-}
-
-// start runs f on the crew unless the runner is closed.
-func (r *Runner) start(f func()) bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-
-	if r.ctx.Err() != nil {
-		return false
-	}
-	r.crew.run(f)
-
-	return true
-}
-
-// recovered turns a panic of the engine into an error. The VM is dropped with it, as after every call.
-func recovered(ctx context.Context, f func(context.Context) error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // memory outside the Go heap: a fault is the engine's, not ours
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the JavaScript engine panicked: %v\n%s", p, debug.Stack())
-		}
-	}()
-
-	return f(ctx)
 }
 
 // Abandoned is how many calls outlived their context because the engine could not be interrupted, and still run.

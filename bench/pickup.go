@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -59,7 +58,7 @@ func pace(ctx context.Context, app *millrace.App, done *sync.WaitGroup) error {
 		<-tick.C
 		done.Add(1)
 		go func() {
-			in, _ := json.Marshal(stamp{time.Now().UnixNano()})
+			in := fmt.Appendf(nil, `{"sent":%d}`, time.Now().UnixNano())
 			_, err := app.Jobs().Submit(ctx, jobs.Submission{Function: "bench.pickup", Input: in})
 			errs <- err
 		}()

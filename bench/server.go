@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -29,7 +28,7 @@ func spawn(ctx context.Context, path, program string, args ...string) (*child, e
 	if err != nil {
 		return nil, err
 	}
-	addr := "127.0.0.1:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	addr := l.Addr().String()
 	_ = l.Close()
 	for i := range args {
 		args[i] = strings.ReplaceAll(args[i], "{addr}", addr)

@@ -140,7 +140,7 @@ func watchProtocol(ctx context.Context, in *instance, id int64) error {
 		if err != nil {
 			return err
 		}
-		for _, line := range bytes.Split(bytes.TrimSpace(data), []byte("\n")) {
+		for line := range bytes.SplitSeq(bytes.TrimSpace(data), []byte("\n")) {
 			var reply struct {
 				Error *struct{ Message string } `json:"error"`
 				Push  struct {

@@ -4,10 +4,11 @@
 // # Promises
 //
 //   - Nothing is upgraded before the Origin was checked, and what is refused is refused by an HTTP answer.
-//   - A socket has one writer, and that has ended before the connection is closed.
-//   - Of the upgrade request nothing is kept but the channels' names and positions.
+//   - A socket is written to by one goroutine at a time, whole frames; nobody holds it when its place is given back.
+//   - Of the upgrade request nothing is kept but who asks, and the channels' names and positions.
 //   - A close says why: the close frame is written before the connection ends, and what the peer still sends
-//     is read for a while, so that no TCP reset takes the frame away.
+//     is read until it answers or for a while, so that no TCP reset takes the frame away.
+//   - A stream that is let in can come back: the id of its events fits into a request.
 //   - A reader that is too slow is cut with code 3008 and can come back to where it was.
 //
 // # States of a connection

@@ -134,5 +134,5 @@ func (d *Doors) Connections() int { return d.open.size() }
 // Stop refuses new connections, ends the open ones with code 3001 and waits until they are closed. When ctx ends
 // first it cuts off those that are left and returns ctx.Err().
 func (d *Doors) Stop(ctx context.Context) error {
-	return errors.Join(d.open.drain(ctx, shutdownCode, shutdownReason), d.polling.close())
+	return errors.Join(d.open.drain(ctx, shutdownCode, shutdownReason), d.polling.close(ctx))
 }

@@ -48,17 +48,28 @@ func TestPlainRequestsAreToldToUpgrade(t *testing.T) {
 	t.Parallel()
 	overBoth(t, func(t *testing.T, with setup) {
 		s := open(t, with)
+		transport := &http.Transport{}
+		defer transport.CloseIdleConnections()
+		handshake := headers("Authorization: Bearer ann", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: eHh4eHh4eHh4eHh4eHh4eA==")
+		old := handshake.Clone()
+		old.Set("Sec-WebSocket-Version", "8")
+		keyless := handshake.Clone()
+		keyless.Del("Sec-WebSocket-Key")
 		for _, path := range []string{"/v1/ws", "/v1/ws/raw?channels=a"} {
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.host+path, nil)
-			require.NoError(t, err)
-			request.Header = headers("Authorization: Bearer ann")
-			response, err := http.DefaultTransport.RoundTrip(request)
-			require.NoError(t, err)
-			require.NoError(t, response.Body.Close())
-			require.Equal(t, http.StatusUpgradeRequired, response.StatusCode)
-			require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
+			for _, c := range []struct {
+				method string
+				header http.Header
+			}{{http.MethodGet, ann}, {http.MethodHead, handshake}, {http.MethodGet, old}, {http.MethodGet, keyless}} {
+				request, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+s.host+path, nil)
+				require.NoError(t, err)
+				request.Header = c.header
+				response, err := transport.RoundTrip(request)
+				require.NoError(t, err)
+				require.NoError(t, response.Body.Close())
+				require.Equal(t, http.StatusUpgradeRequired, response.StatusCode, "%s %v", c.method, c.header)
+				require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
+			}
 		}
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 		require.Zero(t, s.hub.Connections())
 	})
 }

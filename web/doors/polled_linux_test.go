@@ -1,6 +1,7 @@
 package doors
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -43,7 +44,7 @@ func TestHalfAFrameIsTheLast(t *testing.T) {
 			here, there := tcpPair(t)
 			poller, err := poll.New()
 			require.NoError(t, err)
-			defer func() { require.NoError(t, poller.Close()) }()
+			defer func() { require.NoError(t, poller.Close(context.Background())) }()
 			left := make(chan struct{})
 			conn := &halfWriter{TCPConn: here}
 			p := &polled{conn: conn, form: wsframe.Text, timeout: soon, lingerTime: soon, leave: func() { close(left) }}

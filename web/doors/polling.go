@@ -1,8 +1,11 @@
 package doors
 
 import (
+	"context"
 	"crypto/sha1" //nolint:gosec // what the WebSocket handshake asks for
 	"encoding/base64"
+	"errors"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -23,26 +26,28 @@ type polling struct {
 	poller *poll.Poller // nil where there is none
 }
 
-func (p *polling) get() *poll.Poller {
+func (p *polling) get(log *slog.Logger) *poll.Poller {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.tried {
 		p.tried = true
-		p.poller, _ = poll.New() // without one, connections get goroutines
+		var err error
+		if p.poller, err = poll.New(); err != nil && !errors.Is(err, poll.ErrUnsupported) {
+			log.Warn("websocket connections get a goroutine each", "err", err)
+		}
 	}
 	return p.poller
 }
 
-func (p *polling) close() error {
+func (p *polling) close(ctx context.Context) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.tried = true
-	if p.poller == nil {
+	poller := p.poller
+	p.tried, p.poller = true, nil
+	p.mu.Unlock()
+	if poller == nil {
 		return nil
 	}
-	poller := p.poller
-	p.poller = nil
-	return poller.Close() //nolint:wrapcheck // it says what was being done
+	return poller.Close(ctx) //nolint:wrapcheck // it says what was being done
 }
 
 // pollerFor returns nil when the request's connection must have a goroutine.
@@ -50,7 +55,7 @@ func (d *Doors) pollerFor(c *fiber.Ctx) *poll.Poller {
 	if _, descriptor := c.Context().Conn().(syscall.Conn); d.config.NoPolling || !descriptor || !c.App().Server().KeepHijackedConns {
 		return nil
 	}
-	return d.polling.get()
+	return d.polling.get(d.log)
 }
 
 // upgradePolled answers the handshake of a session and takes its connection out of the server.
@@ -81,14 +86,13 @@ func acceptKey(key string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// offered is the first of the client's subprotocols that this side speaks.
+// offered is the first of this side's subprotocols that the client speaks, as the library has it.
 func offered(header string) string {
-	for name := range strings.SplitSeq(header, ",") {
-		switch strings.TrimSpace(name) {
-		case jsonSubprotocol:
-			return jsonSubprotocol
-		case protobufSubprotocol:
-			return protobufSubprotocol
+	for _, ours := range []string{jsonSubprotocol, protobufSubprotocol} {
+		for name := range strings.SplitSeq(header, ",") {
+			if strings.TrimSpace(name) == ours {
+				return ours
+			}
 		}
 	}
 	return ""

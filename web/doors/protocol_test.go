@@ -70,6 +70,26 @@ func TestProtocolSpeaksProtobuf(t *testing.T) {
 	})
 }
 
+// Both doors take the same one of the subprotocols that a client offers.
+func TestSubprotocols(t *testing.T) {
+	t.Parallel()
+	overBoth(t, func(t *testing.T, with setup) {
+		s := open(t, with)
+		for offer, want := range map[string]string{
+			"":                    "",
+			"mqtt":                "",
+			"centrifuge-protobuf": "centrifuge-protobuf",
+			"mqtt, centrifuge-protobuf,centrifuge-json": "centrifuge-json",
+		} {
+			header := headers("Authorization: Bearer ann")
+			if offer != "" {
+				header.Set("Sec-WebSocket-Protocol", offer)
+			}
+			require.Equal(t, want, s.client("/v1/ws", header).conn.Subprotocol(), offer)
+		}
+	})
+}
+
 func TestUnauthenticatedSocketIsClosed(t *testing.T) {
 	t.Parallel()
 	overBoth(t, func(t *testing.T, with setup) {
@@ -93,11 +113,12 @@ func TestCloseFrameSurvivesUnreadBytes(t *testing.T) {
 		}
 	}
 	overBoth(t, func(t *testing.T, with setup) {
+		with.linger = time.Hour
 		flooded(t, open(t, with), "/v1/ws", 3501) // not a command
 	})
 	t.Run("raw", func(t *testing.T) {
 		t.Parallel()
-		flooded(t, open(t, setup{}), "/v1/ws/raw?channels=a", websocket.CloseMessageTooBig)
+		flooded(t, open(t, setup{linger: time.Hour}), "/v1/ws/raw?channels=a", websocket.CloseMessageTooBig)
 	})
 }
 
@@ -135,6 +156,7 @@ func TestCompressionIsNotNegotiated(t *testing.T) {
 func TestSlowProtocolClientIsCutAndRecovers(t *testing.T) {
 	t.Parallel()
 	overBoth(t, func(t *testing.T, with setup) {
+		with.linger = time.Hour
 		with.hub = realtime.Config{
 			QueueSize:  64 << 10,
 			Namespaces: []realtime.Namespace{{HistorySize: 1000, HistoryTTL: time.Minute}},

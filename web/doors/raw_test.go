@@ -93,9 +93,9 @@ func TestSilentRawPeerIsDropped(t *testing.T) {
 // A living one is not, however quiet its channels are.
 func TestQuietRawPeerIsKept(t *testing.T) {
 	t.Parallel()
-	s := open(t, setup{doors: doors.Config{Heartbeat: 50 * time.Millisecond}})
+	s := open(t, setup{doors: doors.Config{Heartbeat: 400 * time.Millisecond}})
 	c := s.client("/v1/ws/raw?channels=a", ann)
-	time.AfterFunc(500*time.Millisecond, func() { s.publish("a", `1`) })
+	time.AfterFunc(2*time.Second, func() { s.publish("a", `1`) })
 	c.next()
 	require.InEpsilon(t, 1, c.next()["data"], 0) // reading answers the pings
 }
@@ -119,7 +119,7 @@ func TestDeafPeerIsDropped(t *testing.T) {
 // dropDeaf publishes to "a" until the peer that join makes is gone.
 func dropDeaf(t *testing.T, with setup, join func(*site)) {
 	t.Helper()
-	with.doors.WriteTimeout, with.hub.QueueSize, with.linger = 50*time.Millisecond, 64<<10, 50*time.Millisecond
+	with.doors.WriteTimeout, with.hub.QueueSize, with.linger = 500*time.Millisecond, 64<<10, 500*time.Millisecond
 	s := open(t, with)
 	join(s)
 	data := `"` + strings.Repeat("x", 50<<10) + `"`

@@ -117,6 +117,7 @@ func (l *logged) String() string {
 func TestAnsweredCloseEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	overBoth(t, func(t *testing.T, with setup) {
+		with.linger = time.Hour
 		s := open(t, with)
 		for user, path := range map[string]string{"ann": "/v1/ws", "bob": "/v1/ws/raw?channels=a"} {
 			c := s.client(path, headers("Authorization: Bearer "+user))
@@ -125,11 +126,9 @@ func TestAnsweredCloseEndsTheConnection(t *testing.T) {
 			}
 			s.hub.DisconnectWhere(func(who realtime.Credentials) bool { return who.User == user })
 			require.Equal(t, 3503, c.closed()) // reading it sent the answer
-			began := time.Now()
-			require.NoError(t, c.conn.NetConn().SetReadDeadline(began.Add(patience)))
+			require.NoError(t, c.conn.NetConn().SetReadDeadline(time.Now().Add(patience)))
 			_, err := c.conn.NetConn().Read(make([]byte, 1))
 			require.ErrorIs(t, err, io.EOF)
-			require.Less(t, time.Since(began), 3*time.Second, path)
 		}
 	})
 }
@@ -138,17 +137,16 @@ func TestAnsweredCloseEndsTheConnection(t *testing.T) {
 func TestBreachEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	overBoth(t, func(t *testing.T, with setup) {
+		with.linger = time.Hour
 		s := open(t, with)
 		for _, frame := range [][]byte{masked(0x83, ""), masked(0x88, "\x03\xed")} {
 			c := s.connected()
 			_, err := c.conn.NetConn().Write(append(frame, "whatever"...))
 			require.NoError(t, err)
 			require.Equal(t, websocket.CloseProtocolError, c.closed())
-			began := time.Now()
-			require.NoError(t, c.conn.NetConn().SetReadDeadline(began.Add(patience)))
+			require.NoError(t, c.conn.NetConn().SetReadDeadline(time.Now().Add(patience)))
 			_, err = c.conn.NetConn().Read(make([]byte, 1))
 			require.ErrorIs(t, err, io.EOF)
-			require.Less(t, time.Since(began), 3*time.Second)
 		}
 	})
 }
@@ -167,7 +165,7 @@ func TestTextMustBeUTF8(t *testing.T) {
 // connection is read on and ends without a reset.
 func TestRawBreachUnderPublications(t *testing.T) {
 	t.Parallel()
-	s := open(t, setup{})
+	s := open(t, setup{linger: time.Hour})
 	stop := make(chan struct{})
 	var publishing sync.WaitGroup
 	publishing.Go(func() {
@@ -222,7 +220,7 @@ func TestPingFlood(t *testing.T) {
 	})
 	t.Run("unread", func(t *testing.T) {
 		t.Parallel()
-		s := open(t, setup{doors: doors.Config{WriteTimeout: 50 * time.Millisecond}})
+		s := open(t, setup{doors: doors.Config{WriteTimeout: 500 * time.Millisecond}})
 		c := s.connected()
 		flood := bytes.Repeat(masked(0x89, strings.Repeat("x", 125)), 1000)
 		require.NoError(t, c.conn.NetConn().SetWriteDeadline(time.Now().Add(patience)))

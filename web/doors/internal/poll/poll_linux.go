@@ -1,6 +1,7 @@
 package poll
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -26,8 +27,8 @@ type Poller struct {
 	mu      sync.Mutex
 	watches map[uint64]*Watch
 	last    uint64
-	// running are the goroutine that waits and those that it woke.
-	running sync.WaitGroup
+	// waiter is the goroutine that waits, woken those that it made.
+	waiter, woken sync.WaitGroup
 }
 
 // New makes a poller; Close ends it.
@@ -44,21 +45,42 @@ func New() (*Poller, error) {
 	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, stop, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch the eventfd: %w", err), unix.Close(epoll), unix.Close(stop))
 	}
-	p.running.Go(p.wait)
+	p.waiter.Go(p.wait)
 	return p, nil
 }
 
-// Close ends the waiting and waits for the functions that run. Connections that are still registered are not
-// woken any more. It is called once.
-func (p *Poller) Close() error {
+// Close ends the waiting, and waits for the functions that run until ctx ends. Connections that are still registered
+// are not woken any more. It is called once.
+func (p *Poller) Close(ctx context.Context) error {
 	if _, err := unix.Write(p.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
 		return fmt.Errorf("stop polling: %w", err)
 	}
-	p.running.Wait()
+	p.waiter.Wait()
+	if err := p.release(); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() {
+		p.woken.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for polled connections: %w", ctx.Err())
+	}
+}
+
+// release closes the descriptors when nobody uses them.
+func (p *Poller) release() error {
 	p.life.Lock()
 	defer p.life.Unlock()
 	p.closed = true
-	return errors.Join(unix.Close(p.epoll), unix.Close(p.stop))
+	if err := errors.Join(unix.Close(p.epoll), unix.Close(p.stop)); err != nil {
+		return fmt.Errorf("stop polling: %w", err)
+	}
+	return nil
 }
 
 // wait hands each wake-up to a goroutine: at most one a connection.
@@ -79,7 +101,7 @@ func (p *Poller) wait() {
 			w := p.watches[id]
 			p.mu.Unlock()
 			if w != nil {
-				p.running.Go(w.wake)
+				p.woken.Go(w.wake)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package poll_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -14,7 +15,7 @@ import (
 	"github.com/millrace-dev/millrace/web/doors/internal/poll"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -35,7 +36,7 @@ func newPoller(t *testing.T) *poll.Poller {
 	t.Helper()
 	p, err := poll.New()
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, p.Close()) })
+	t.Cleanup(func() { require.NoError(t, p.Close(context.Background())) })
 	return p
 }
 
@@ -119,25 +120,48 @@ func TestBrokenConnectionsWaitForTheArming(t *testing.T) {
 	require.Never(t, func() bool { return len(woken) > 0 }, 50*time.Millisecond, 10*time.Millisecond)
 }
 
-// Close returns when nothing runs any more.
+// Close waits for what runs, but not for ever; what it waited for in vain cannot arm itself again.
 func TestCloseWaitsForWhatRuns(t *testing.T) {
 	t.Parallel()
-	p, err := poll.New()
-	require.NoError(t, err)
-	here, there := pair(t)
-	var done atomic.Bool
-	running := make(chan struct{})
-	w, err := p.Add(here, func() {
-		close(running)
-		time.Sleep(20 * time.Millisecond)
-		done.Store(true)
-	})
-	require.NoError(t, err)
-	require.NoError(t, w.Arm())
-	_, err = there.Write([]byte("x"))
-	require.NoError(t, err)
-	<-running
-	require.NoError(t, p.Close())
-	require.True(t, done.Load())
-	require.ErrorIs(t, w.Arm(), net.ErrClosed)
+	for name, patient := range map[string]bool{"patient": true, "impatient": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, err := poll.New()
+			require.NoError(t, err)
+			here, there := pair(t)
+			running, end, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			w, err := p.Add(here, func() {
+				close(running)
+				<-end
+				close(done)
+			})
+			require.NoError(t, err)
+			require.NoError(t, w.Arm())
+			_, err = there.Write([]byte("x"))
+			require.NoError(t, err)
+			<-running
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			if patient {
+				ctx = t.Context()
+				time.AfterFunc(20*time.Millisecond, func() { close(end) })
+				require.NoError(t, p.Close(ctx))
+				requireClosed(t, done)
+			} else {
+				require.ErrorIs(t, p.Close(ctx), context.DeadlineExceeded)
+				close(end)
+				<-done
+			}
+			require.ErrorIs(t, w.Arm(), net.ErrClosed)
+		})
+	}
+}
+
+func requireClosed(t *testing.T, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	default:
+		require.Fail(t, "not closed")
+	}
 }

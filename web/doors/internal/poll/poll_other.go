@@ -2,7 +2,10 @@
 
 package poll
 
-import "net"
+import (
+	"context"
+	"net"
+)
 
 // Poller does not exist here.
 type Poller struct{}
@@ -11,7 +14,7 @@ type Poller struct{}
 func New() (*Poller, error) { return nil, ErrUnsupported }
 
 // Close does nothing.
-func (*Poller) Close() error { return nil }
+func (*Poller) Close(context.Context) error { return nil }
 
 // Watch does not exist here.
 type Watch struct{}

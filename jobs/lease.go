@@ -78,21 +78,38 @@ func (l *lease) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop takes the node's row away. Whatever is still running in its name is then free for others at once.
+// Stop takes the node's row away, after the last heartbeat. Whatever is still running in its name is then free for
+// others at once.
 func (l *lease) Stop(ctx context.Context) error {
 	err := l.Base.Stop(ctx)
 	if err != nil {
 		return err //nolint:wrapcheck // the caller's own context
 	}
 
-	if l.conn == nil {
+	l.mu.Lock()
+	registered := !l.beatAt.IsZero()
+	l.mu.Unlock()
+
+	if !registered {
 		return nil
 	}
 
-	defer l.disconnect()
-
 	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancel()
+
+	if err = l.remove(ctx); err != nil && ctx.Err() == nil {
+		err = l.remove(ctx) // the connection had died between two heartbeats
+	}
+
+	return err
+}
+
+func (l *lease) remove(ctx context.Context) error {
+	if err := l.connect(ctx); err != nil {
+		return err
+	}
+
+	defer l.disconnect()
 
 	if _, err := l.conn.Exec(ctx, "delete from millrace.node where id = $1", l.id); err != nil {
 		return fmt.Errorf("remove node %s: %w", l.id, err)
@@ -142,7 +159,8 @@ func (l *lease) loop(ctx context.Context) {
 		case <-time.After(wait*9/10 + rand.N(wait/10)): //nolint:gosec // jitter
 		}
 
-		err := l.beat(ctx)
+		// A heartbeat cut off by Stop could reach Postgres behind the removal of the row.
+		err := l.beat(context.WithoutCancel(ctx))
 
 		switch {
 		case ctx.Err() != nil:

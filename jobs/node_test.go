@@ -208,3 +208,62 @@ func exec(t testing.TB, db *testdb.DB, sql string, args ...any) {
 	_, err := db.Pool.Exec(t.Context(), sql, args...)
 	require.NoError(t, err)
 }
+
+// A heartbeat on its way must not outlive the stop, and a connection that died must not leave a row that looks like a
+// dead node.
+func TestAStoppedNodeLeavesNoRow(t *testing.T) {
+	t.Parallel()
+
+	rows := func(t *testing.T, db *testdb.DB) (n int) {
+		t.Helper()
+		require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from millrace.node").Scan(&n))
+
+		return n
+	}
+
+	t.Run("heartbeat on its way", func(t *testing.T) {
+		t.Parallel()
+
+		db := testdb.New(t)
+		s := newNode(t, db, newFunctions())
+		require.NoError(t, s.Start(t.Context()))
+
+		tx, err := db.Pool.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), "select id from millrace.node for update")
+		require.NoError(t, err)
+
+		s.lease.drain()
+		require.Eventually(t, func() bool {
+			var waiting bool
+
+			return db.Pool.QueryRow(t.Context(), "select exists (select from pg_catalog.pg_locks where not granted)").
+				Scan(&waiting) == nil && waiting
+		}, patience, time.Millisecond)
+
+		done := stopping(s, patience)
+
+		require.Eventually(t, func() bool { return !s.lease.Running() }, patience, time.Millisecond)
+		require.NoError(t, tx.Rollback(t.Context()))
+		require.NoError(t, <-done)
+		require.Zero(t, rows(t, db))
+	})
+
+	t.Run("connection lost", func(t *testing.T) {
+		t.Parallel()
+
+		db := testdb.New(t)
+		s := newNode(t, db, newFunctions(), func(cfg *Config) { cfg.NodeID = "lost" })
+		s.lease.every = time.Hour
+
+		require.NoError(t, s.Start(t.Context()))
+		exec(t, db, "select pg_catalog.pg_terminate_backend($1)", int32(s.lease.conn.PgConn().PID())) //nolint:gosec // a pid
+
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+
+		require.NoError(t, s.lease.Stop(ctx))
+		require.Zero(t, rows(t, db))
+		stopNode(t, s, patience)
+	})
+}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -39,25 +40,67 @@ type batchResult struct {
 }
 
 // submitBatch answers 200 with one result for each submission; each is accepted or refused by itself. Lines
-// behind the last result, which then is an error, were not looked at.
+// behind the last result, which then is an error, were not looked at. Whatever the body is said to be, one that opens
+// with a brace is read line by line: curl says it is a form, and most programs that it is JSON.
 func (s *Server) submitBatch(c *fiber.Ctx) error {
+	said := false
 	switch mediaType(&c.Context().Request.Header) {
 	case mimeNDJSON, "application/jsonl", "application/x-jsonlines":
-		return s.submitLines(c)
+		said = true
 	default:
-		return s.submitArray(c)
+		if err := wantJSON(c); err != nil {
+			return err
+		}
+	}
+	body, err := s.openBody(c, requestOf(c).route.BodyLimit)
+	if err != nil {
+		return err
+	}
+	body.idle, body.most = true, 2*groupBytes // one group waits while one is inserted
+	from := bufio.NewReaderSize(body, lineBuffer)
+	if said {
+		return s.submitLines(c, from)
+	}
+	switch first, err := firstByte(from); {
+	case err != nil && !errors.Is(err, io.EOF):
+		return err
+	case err == nil && first == '{':
+		return s.submitLines(c, from)
+	default:
+		return s.submitArray(c, body, from)
+	}
+}
+
+// firstByte skips white space and returns what comes then, still to be read.
+func firstByte(from *bufio.Reader) (byte, error) {
+	for {
+		b, err := from.ReadByte()
+		switch {
+		case err != nil:
+			return 0, err //nolint:wrapcheck // io.EOF as it is, problems as they are
+		case b != ' ' && b != '\t' && b != '\r' && b != '\n':
+			return b, from.UnreadByte() //nolint:wrapcheck // cannot fail after ReadByte
+		}
 	}
 }
 
 // submitArray holds the whole array in memory, so it may be smaller than a stream of lines.
-func (s *Server) submitArray(c *fiber.Ctx) error {
-	if err := wantJSON(c); err != nil {
-		return err
+func (s *Server) submitArray(c *fiber.Ctx, body *body, from io.Reader) error {
+	if body.length > arrayBody {
+		return tooLarge(arrayBody)
 	}
-	requestOf(c).route = withLimit(requestOf(c).route, arrayBody)
-	data, err := s.readBody(c)
+	body.idle, body.most = false, arrayBody
+	if !body.ended {
+		if err := body.extend(); err != nil {
+			return err
+		}
+	}
+	data, err := io.ReadAll(io.LimitReader(from, arrayBody+1))
 	if err != nil {
-		return err
+		return err //nolint:wrapcheck // a problem already
+	}
+	if len(data) > arrayBody {
+		return tooLarge(arrayBody)
 	}
 	var elements []json.RawMessage
 	if err := decodeJSON(data, &elements); err != nil {
@@ -80,19 +123,8 @@ func (s *Server) submitArray(c *fiber.Ctx) error {
 	return writeJSON(c, http.StatusOK, batch.results)
 }
 
-func withLimit(r *Route, limit int64) *Route {
-	narrowed := *r
-	narrowed.BodyLimit = limit
-	return &narrowed
-}
-
 // submitLines reads while it inserts.
-func (s *Server) submitLines(c *fiber.Ctx) error {
-	body, err := s.openBody(c, requestOf(c).route.BodyLimit)
-	if err != nil {
-		return err
-	}
-	body.idle, body.most = true, 2*groupBytes // one group waits while one is inserted
+func (s *Server) submitLines(c *fiber.Ctx, from *bufio.Reader) error {
 	batch, queue := s.newBatch(c), newBatchQueue()
 	inserted := make(chan struct{})
 	go func() {
@@ -106,7 +138,7 @@ func (s *Server) submitLines(c *fiber.Ctx) error {
 	}()
 	stopped := func() *Problem {
 		defer queue.close() // after a panic too: the inserter waits for it
-		return batch.gather(newLines(body, s.cfg.MaxInput+bodyExtra), queue)
+		return batch.gather(linesOf(from, s.cfg.MaxInput+bodyExtra), queue)
 	}()
 	<-inserted
 	if err := batch.whole(stopped); err != nil {

@@ -159,10 +159,28 @@ func TestBatchArray(t *testing.T) {
 	require.NotZero(t, results[0].ID)
 	require.Equal(t, CodeInvalidRequest, results[1].Error.Code)
 	require.Equal(t, CodeUnknownFunction, results[2].Error.Code)
-	require.Equal(t, "[]", e.do(http.MethodPost, "/v1/jobs/batch", devKey, `[]`).body)
-	require.Equal(t, http.StatusBadRequest, e.do(http.MethodPost, "/v1/jobs/batch", devKey, `{"function":"echo"}`).status)
+	require.Equal(t, "[]\n", e.do(http.MethodPost, "/v1/jobs/batch", devKey, `[]`).body)
+	require.Equal(t, http.StatusBadRequest, e.do(http.MethodPost, "/v1/jobs/batch", devKey, `7`).status)
+	require.Equal(t, http.StatusBadRequest, e.do(http.MethodPost, "/v1/jobs/batch", devKey, ``).status)
 	over := e.send(http.MethodPost, "/v1/jobs/batch", devKey, io.LimitReader(zeros{}, arrayBody+1))
 	require.Equal(t, http.StatusRequestEntityTooLarge, over.status)
+}
+
+// TestBatchOfLinesByAnotherName: curl says that what it posts is a form, and many programs that it is JSON.
+func TestBatchOfLinesByAnotherName(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	line := `{"function":"echo","options":{"delay":"1h"}}`
+	for _, kind := range []string{"", "application/json", "application/x-www-form-urlencoded", "text/plain", mimeNDJSON} {
+		got := e.do(http.MethodPost, "/v1/jobs/batch", devKey, "\n  "+line+"\n"+line+"\n[]\n", "Content-Type", kind)
+		require.Equal(t, http.StatusOK, got.status, got.body)
+		require.Equal(t, mimeNDJSON, got.header.Get("Content-Type")) //nolint:testifylint // a media type, no JSON
+		require.Equal(t, 3, strings.Count(got.body, "\n"), got.body)
+		require.Equal(t, 2, strings.Count(got.body, `"id"`), got.body)
+		require.Contains(t, got.body, "cannot be an array")
+	}
+	wrong := e.do(http.MethodPost, "/v1/jobs/batch", devKey, line, "Content-Type", "application/xml")
+	require.Equal(t, http.StatusUnsupportedMediaType, wrong.status)
 }
 
 type zeros struct{}

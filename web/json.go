@@ -12,13 +12,13 @@ import (
 )
 
 // writeJSON answers with a value. HTML is escaped as encoding/json does, so that an answer opened as a page by
-// mistake is text.
+// mistake is text. The line ends, for terminals.
 func writeJSON(c *fiber.Ctx, status int, value any) error {
-	data, err := json.Marshal(value)
-	if err != nil {
+	var out bytes.Buffer
+	if err := json.NewEncoder(&out).Encode(value); err != nil {
 		return fmt.Errorf("encode an answer: %w", err)
 	}
-	return writeRaw(c, status, fiber.MIMEApplicationJSON, data)
+	return writeRaw(c, status, fiber.MIMEApplicationJSON, out.Bytes())
 }
 
 func writeRaw(c *fiber.Ctx, status int, kind string, data []byte) error {
@@ -70,7 +70,7 @@ func jsonProblem(data []byte, err error) *Problem {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return newProblem(CodeInvalidJSON, "The JSON value is not complete.")
 	case errors.As(err, &kind):
-		return fieldProblem(CodeInvalidRequest, FieldError{Field: clip(kind.Field), Message: "cannot be a " + clip(kind.Value)})
+		return fieldProblem(CodeInvalidRequest, FieldError{Field: clip(kind.Field), Message: "cannot be " + article(kind.Value)})
 	case len(text) > len(unknownField) && text[:len(unknownField)] == unknownField:
 		return fieldProblem(CodeInvalidRequest, FieldError{
 			Field: clip(strings.Trim(text[len(unknownField):], `"`)), Message: "is not known here",
@@ -79,4 +79,12 @@ func jsonProblem(data []byte, err error) *Problem {
 		return newProblem(CodeInvalidRequest, "A value has a form that is not expected: durations are texts such as "+
 			`"10s", times as "2026-01-31T08:00:00Z".`)
 	}
+}
+
+// article is a kind of JSON value in a sentence. Of a number that does not fit, encoding/json tells the number too.
+func article(kind string) string {
+	if strings.HasPrefix(kind, "object") || strings.HasPrefix(kind, "array") {
+		return "an " + kind
+	}
+	return "a " + clip(kind)
 }

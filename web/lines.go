@@ -17,10 +17,13 @@ type lines struct {
 	held  []byte // of the line that is being put together
 }
 
+const lineBuffer = 64 << 10
+
 func newLines(from io.Reader, limit int) *lines {
-	const buffer = 64 << 10
-	return &lines{from: bufio.NewReaderSize(from, buffer), limit: limit}
+	return linesOf(bufio.NewReaderSize(from, lineBuffer), limit)
 }
+
+func linesOf(from *bufio.Reader, limit int) *lines { return &lines{from: from, limit: limit} }
 
 // next returns the next line that is not blank, without its end, valid until the next call. Errors: io.EOF,
 // errLongLine, which leaves the reader at the following line, and those of the reader.

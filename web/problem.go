@@ -101,5 +101,5 @@ func (p *Problem) write(ctx *fasthttp.RequestCtx, requestID string) {
 	if p.Status == http.StatusUnauthorized {
 		response.Header.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="millrace"`)
 	}
-	response.SetBodyRaw(body)
+	response.SetBodyRaw(append(body, '\n'))
 }

@@ -25,7 +25,7 @@ endif
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /\t/' | column -ts "$$(printf '\t')"
 
-run: build ## build and start a server of its own on ADDR, with the functions of ./functions
+run: build ## build and start a server of its own on ADDR, with the functions of functions.local
 	bin/millrace dev --addr $(ADDR) --data-dir .millrace/data --functions functions.local $(ARGS)
 
 build: ## build bin/millrace

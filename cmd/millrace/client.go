@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/millrace-dev/millrace/internal/apiclient"
 )
@@ -14,6 +15,9 @@ type clientFlags struct {
 
 // with opens a client for one sub-command and closes it afterwards.
 func (f clientFlags) with(use func(*apiclient.Client) error) error {
+	if f.URL != "" && !strings.Contains(f.URL, "://") {
+		return usagef("the server address %q is not an http or https URL: write http://%s", f.URL, f.URL)
+	}
 	client, err := apiclient.New(apiclient.Config{URL: f.URL, Key: f.Key})
 	if err != nil {
 		return usagef("%v", err)

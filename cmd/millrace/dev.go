@@ -18,9 +18,9 @@ import (
 // devCmd runs everything on this machine.
 type devCmd struct {
 	logFlags
-	Addr        string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on."`
-	DataDir     string `default:".millrace" type:"path" placeholder:"DIR" help:"Where the private Postgres and the key are kept."`
-	Functions   string `default:"functions" type:"path" placeholder:"DIR" help:"Folder of functions, deployed on every change. Made with a sample when it is not there."`
+	Addr        string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on. Default: ${default}."`
+	DataDir     string `default:".millrace" type:"path" placeholder:"DIR" help:"Where the private Postgres and the key are kept. Default: ${default}."`
+	Functions   string `default:"functions" type:"path" placeholder:"DIR" help:"Folder of functions, deployed on every change. Made with a sample when it is not there. Default: ${default}."`
 	Key         string `placeholder:"KEY" help:"API key to accept, at least 16 characters. Default: one that is made once and kept in the data directory."`
 	DatabaseURL string `placeholder:"URL" help:"Postgres to use instead of a private one."`
 
@@ -32,6 +32,9 @@ const drainLimit = 5 * time.Second
 
 // Run is called by kong. It serves until the first signal.
 func (d *devCmd) Run(ctx context.Context, out *streams) error {
+	if err := checkPort(ctx, d.Addr); err != nil {
+		return err
+	}
 	made, err := ensureFolder(d.Functions)
 	if err != nil {
 		return err
@@ -43,45 +46,57 @@ func (d *devCmd) Run(ctx context.Context, out *streams) error {
 	if err != nil {
 		return err
 	}
-	url, stop, err := d.database(ctx, out)
+	db, err := d.database(ctx, out)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.serve(ctx, out, url, key), stop())
+	return errors.Join(d.serve(ctx, out, db, key), db.stop())
 }
 
-// database starts the private Postgres, unless another one is named. stop ends it and keeps its data.
-func (d *devCmd) database(ctx context.Context, out *streams) (url string, stop func() error, err error) {
+// devDatabase is the Postgres under a dev server.
+type devDatabase struct {
+	url   string       // for this process
+	shown string       // for people and their psql
+	stop  func() error // keeps the data
+}
+
+// database starts the private Postgres, unless another one is named.
+func (d *devCmd) database(ctx context.Context, out *streams) (devDatabase, error) {
 	if d.DatabaseURL != "" {
-		return d.DatabaseURL, func() error { return nil }, nil
+		return devDatabase{url: d.DatabaseURL, shown: d.DatabaseURL, stop: func() error { return nil }}, nil
 	}
 	out.sayf("Starting a private Postgres in %s …", d.DataDir)
 	cluster, err := postgres.StartCluster(ctx, postgres.ClusterConfig{
 		DataDir: filepath.Join(d.DataDir, "postgres"), Logger: d.logger(out.err),
 	})
 	if err != nil {
-		return "", nil, fmt.Errorf("start a private Postgres (or name yours with --database-url): %w", err)
+		return devDatabase{}, fmt.Errorf("start a private Postgres (or name yours with --database-url): %w", err)
 	}
-	return cluster.URL(), func() error { return cluster.Stop(context.WithoutCancel(ctx)) }, nil
+	return devDatabase{
+		url: cluster.URL(), shown: cluster.TCPURL(),
+		stop: func() error { return cluster.Stop(context.WithoutCancel(ctx)) },
+	}, nil
 }
 
 // serve runs the App and the folder's watcher until ctx ends.
-func (d *devCmd) serve(ctx context.Context, out *streams, url, key string) error {
-	login, err := admit(ctx, url, key)
+func (d *devCmd) serve(ctx context.Context, out *streams, db devDatabase, key string) error {
+	login, err := admit(ctx, db.url, key)
 	if err != nil {
 		return err
 	}
 	app, err := millrace.New(millrace.Config{
-		DatabaseURL: url, Addr: d.Addr, AllowedOrigins: d.AllowedOrigins, DrainTimeout: drainLimit,
+		DatabaseURL: db.url, Addr: d.Addr, AllowedOrigins: d.AllowedOrigins, DrainTimeout: drainLimit,
 		Version: version, Logger: d.logger(out.err),
 	})
 	if err != nil {
 		return usagef("%v", err)
 	}
 	if err := app.Start(ctx); err != nil {
-		return err //nolint:wrapcheck // says what was being done itself
+		return portTaken(err, d.Addr)
 	}
-	err = d.attend(ctx, out, app, welcome{url: "http://" + app.Addr(), login: login, key: key, folder: d.Functions})
+	err = d.attend(ctx, out, app, welcome{
+		url: "http://" + app.Addr(), login: login, key: key, database: db.shown, folder: d.Functions,
+	})
 	return errors.Join(err, app.Stop(context.WithoutCancel(ctx)))
 }
 

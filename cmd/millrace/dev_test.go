@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,7 +23,8 @@ func TestWelcome(t *testing.T) {
 		require.NoError(t, w.print(&streams{out: &stdout}))
 		return stdout.String()
 	}
-	w := welcome{url: "http://127.0.0.1:8080", login: "once", key: "it's a $key", program: "bin/millrace", folder: "/f"}
+	w := welcome{url: "http://127.0.0.1:8080", login: "once", key: "it's a $key", program: "bin/millrace", folder: "/f",
+		database: "postgres://u:p@127.0.0.1:5/d"}
 	require.Contains(t, say(w), "Put a function into /f")
 
 	w.functions = []string{"a.b"}
@@ -31,6 +33,7 @@ func TestWelcome(t *testing.T) {
 	w.functions = []string{"a.b", "hello"}
 	text := say(w)
 	require.Contains(t, text, "page       http://127.0.0.1:8080/#login=once")
+	require.Contains(t, text, "database   postgres://u:p@127.0.0.1:5/d")
 	require.Contains(t, text, `export MILLRACE_URL=http://127.0.0.1:8080 MILLRACE_KEY='it'\''s a $key'`)
 	require.Contains(t, text, `curl -sS 'http://127.0.0.1:8080/v1/functions/hello/jobs?wait=10s' -H 'Authorization: Bearer it'\''s a $key' -d '{"name": "Ada"}'`)
 }
@@ -72,10 +75,44 @@ func TestDev(t *testing.T) {
 	require.Equal(t, "\"changed\"\n", call("run", "hello", "--wait").stdout)
 
 	write("export default async () => {\n  let = ;\n}\n")
-	shows(&stderr, `(?m)^hello\.ts:2:\d+: `)
+	shows(&stderr, `hello is not deployed, the earlier version stays live:\nhello\.ts:2:\d+: `)
 	require.Equal(t, "\"changed\"\n", call("run", "hello", "--wait").stdout, "the last version that was good stays")
 
 	interrupt()
 	require.Zero(t, <-done, &stderr)
 	require.Contains(t, stderr.String(), "Stopping")
+}
+
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = taken.Close() }()
+	addr := taken.Addr().String()
+
+	got := execute(t, "", "dev", "--addr", addr, "--data-dir", t.TempDir(), "--functions", t.TempDir())
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.stderr, addr+" is in use: choose another with --addr (make run ADDR=…)")
+	require.NotContains(t, got.stderr, "Starting a private Postgres")
+
+	got = execute(t, "", "serve", "--addr", addr, "--database-url", testdb.New(t).URL)
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.stderr, addr+" is in use: choose another with --addr")
+}
+
+func TestServeSaysWhereItIs(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var stdout, stderr syncedText
+	done := make(chan int, 1)
+	args := []string{"serve", "--addr", "127.0.0.1:0", "--database-url", testdb.New(t).URL}
+	go func() {
+		done <- run(ctx, args, strings.NewReader(""), &stdout, &stderr)
+	}()
+	require.Eventually(t, func() bool {
+		return regexp.MustCompile(`millrace serves http://127\.0\.0\.1:\d+\n(?s:.*)millrace deploy DIR`).MatchString(stderr.String())
+	}, time.Minute, 20*time.Millisecond, "%s", &stderr)
+	interrupt()
+	require.Zero(t, <-done, &stderr)
 }

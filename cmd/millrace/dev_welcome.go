@@ -12,6 +12,8 @@ type welcome struct {
 	login string // secret of the one-time link
 	key   string
 
+	database string // what psql takes
+
 	program   string   // how this binary was called
 	functions []string // names of what is deployed
 	folder    string
@@ -24,12 +26,13 @@ millrace is ready at %s
 
   page       %s/#login=%s   (logs one browser in, once)
   key        %s
+  database   %s
   functions  %s from %s, deployed on every change
 
 %s
 
 Ctrl-C stops it; the data stay.
-`, w.url, w.url, w.login, w.key, count(len(w.functions), "function"), w.folder, w.next())
+`, w.url, w.url, w.login, w.key, shell(w.database), count(len(w.functions), "function"), w.folder, w.next())
 }
 
 // next is what to do now.

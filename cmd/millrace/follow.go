@@ -23,10 +23,20 @@ type jobView struct {
 	bar   *progress.Bar
 	state apiclient.State
 	last  apiclient.Progress
+	lost  bool // the connection is gone
 }
 
 func (v *jobView) show(e apiclient.JobEvent) error {
+	if v.lost && e.Lost == nil {
+		v.lost = false
+		v.line("connected again")
+	}
 	switch {
+	case e.Lost != nil:
+		if !v.lost {
+			v.line(fmt.Sprintf("connection lost (%s), trying again; the job goes on", clean(e.Lost.Error())))
+		}
+		v.lost = true
 	case e.Line != nil:
 		v.line(formatLog(*e.Line))
 	case e.Progress != nil:

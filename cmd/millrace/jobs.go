@@ -21,10 +21,10 @@ type jobsListCmd struct {
 	clientFlags
 	jsonFlag
 	Function string `help:"Only jobs of this function."`
-	State    string `enum:",queued,scheduled,running,retrying,completed,failed,cancelled" default:"" help:"Only jobs in this state: ${enum}."`
+	State    string `enum:",queued,scheduled,running,retrying,completed,failed,cancelled" default:"" placeholder:"STATE" help:"Only jobs in this state: queued, scheduled, running, retrying, completed, failed or cancelled."`
 	Queue    string `help:"Only jobs of this queue."`
 	Tag      string `help:"Only jobs with this tag."`
-	Limit    int    `default:"20" help:"How many jobs at most; 0 for all."`
+	Limit    int    `short:"n" default:"20" help:"How many jobs at most; 0 for all."`
 }
 
 // maxPage is the largest page that the server gives.

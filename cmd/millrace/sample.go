@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -27,8 +28,13 @@ func ensureFolder(dir string) (made bool, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // sources, like any other
 		return false, fmt.Errorf("make the functions folder: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "hello.ts"), sampleFunction, 0o644); err != nil { //nolint:gosec // as above
+	if err := os.WriteFile(filepath.Join(dir, "hello.ts"), sampleIn(dir), 0o644); err != nil { //nolint:gosec // as above
 		return false, fmt.Errorf("write the sample function: %w", err)
 	}
 	return true, nil
+}
+
+// sampleIn is the sample with the name of the folder that it lies in.
+func sampleIn(dir string) []byte {
+	return bytes.ReplaceAll(sampleFunction, []byte("functions/"), []byte(filepath.Base(dir)+"/"))
 }

@@ -2,8 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"strings"
+	"syscall"
 
 	"github.com/millrace-dev/millrace"
 )
@@ -12,11 +17,11 @@ import (
 type serveCmd struct {
 	databaseFlags
 	logFlags
-	Addr           string         `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on."`
+	Addr           string         `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on. Default: ${default}."`
 	ListenURL      string         `env:"MILLRACE_LISTEN_URL" placeholder:"URL" help:"Direct address of the same Postgres, when --database-url goes through a transaction-pooling proxy."`
 	AllowedOrigins []string       `placeholder:"ORIGIN" help:"Sites whose pages may call the API and open sockets, such as https://app.example.com."`
 	PublicURL      string         `env:"MILLRACE_PUBLIC_URL" placeholder:"URL" help:"Address that browsers know, such as https://jobs.example.com, when a proxy that speaks TLS stands in front."`
-	Queues         map[string]int `default:"default=100" mapsep:"," placeholder:"NAME=N" help:"Queues to work on, and how many jobs of each to run at once."`
+	Queues         map[string]int `default:"default=100" mapsep:"," placeholder:"NAME=N" help:"Queues to work on, and how many jobs of each to run at once. Default: ${default}."`
 }
 
 // Run is called by kong. It serves until the first signal and then drains.
@@ -39,7 +44,49 @@ func (s *serveCmd) Run(ctx context.Context, out *streams) error {
 	if err != nil {
 		return usagef("%v", err)
 	}
-	return app.Run(ctx) //nolint:wrapcheck // says what was being done itself
+	if err := app.Start(ctx); err != nil {
+		return portTaken(err, s.Addr)
+	}
+	s.greet(ctx, out, app)
+	<-ctx.Done()
+	return app.Stop(context.WithoutCancel(ctx)) //nolint:wrapcheck // says what was being done itself
+}
+
+// greet says on stderr where the server is and, on a new installation, what to do next.
+func (s *serveCmd) greet(ctx context.Context, out *streams, app *millrace.App) {
+	url := "http://" + app.Addr()
+	if s.PublicURL != "" {
+		url = strings.TrimSuffix(s.PublicURL, "/")
+	}
+	out.sayf("millrace serves %s", url)
+	out.sayf("  page  %s/ (log in with an API key; make one with: millrace keys create NAME --scope admin --database-url …)", url)
+	if list, err := app.Functions().List(ctx); err == nil && len(list) == 0 {
+		out.sayf("  next  no function is deployed yet: MILLRACE_URL=%s MILLRACE_KEY=… millrace deploy DIR", url)
+	}
+}
+
+// checkPort tells that an address is taken before anything else is started. Whoever takes it later is met by
+// portTaken.
+func checkPort(ctx context.Context, addr string) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return portTaken(err, addr)
+		}
+		return nil // the server says what is wrong with it
+	}
+	if err := listener.Close(); err != nil {
+		return fmt.Errorf("look whether %s is free: %w", addr, err)
+	}
+	return nil
+}
+
+// portTaken says what to do when the address is in use, and passes other errors on.
+func portTaken(err error, addr string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is in use: choose another with --addr (make run ADDR=…): %w", addr, err)
+	}
+	return err
 }
 
 // databaseFlags are shared by the sub-commands that open the database themselves.

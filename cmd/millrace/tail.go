@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/millrace-dev/millrace/internal/apiclient"
 )
@@ -15,7 +16,7 @@ type tailCmd struct {
 	clientFlags
 	jsonFlag
 	Channels []string `arg:"" name:"channel" help:"Channels, such as room:lobby, jobs or job:17."`
-	History  int      `short:"n" default:"0" help:"Print this many earlier messages of each channel first."`
+	History  int      `short:"n" default:"0" help:"Print this many earlier messages of each channel first, such as -n 10; channels without a history have none."`
 }
 
 // tailLine is a message in the JSON output.
@@ -34,7 +35,7 @@ func (t *tailCmd) Run(ctx context.Context, out *streams) error {
 		return usagef("--history must not be negative")
 	}
 	return t.with(func(client *apiclient.Client) error {
-		printer := &tailPrinter{out: out, json: t.JSON, seen: map[string]apiclient.Position{}}
+		printer := &tailPrinter{out: out, json: t.JSON, channels: t.Channels, seen: map[string]apiclient.Position{}}
 		if t.History > 0 {
 			if err := t.history(ctx, client, printer); err != nil {
 				return err
@@ -72,24 +73,45 @@ type tailPrinter struct {
 	out  *streams
 	json bool
 	seen map[string]apiclient.Position // by channel: what is printed
+
+	channels  []string
+	connected bool // the stream stands
+	again     bool // and stood before
+}
+
+// connection says that the stream stands, or that it does not any more, once each.
+func (p *tailPrinter) connection(e apiclient.StreamEvent) {
+	switch {
+	case e.Kind == apiclient.EventLost:
+		if p.connected || !p.again {
+			p.out.sayf("connection lost (%s), trying again", clean(e.Err.Error()))
+		}
+		p.connected, p.again = false, true
+	case p.connected:
+	case p.again:
+		p.connected = true
+		p.out.sayf("connected again")
+	default:
+		p.connected = true
+		p.out.sayf("listening on %s", clean(strings.Join(p.channels, ", ")))
+	}
 }
 
 func (p *tailPrinter) event(e apiclient.StreamEvent) error {
+	p.connection(e)
 	line := tailLine{
 		Channel: e.Channel, Kind: e.Kind, Offset: e.Position.Offset, Epoch: e.Position.Epoch, Data: e.Data, Base64: e.Base64,
 	}
 	switch e.Kind {
 	case apiclient.EventMessage, apiclient.EventSnapshot:
 		return p.line(line)
-	case apiclient.EventLost:
-		p.out.sayf("connection lost (%s), trying again", clean(e.Err.Error()))
 	case apiclient.EventUnrecoverable:
 		delete(p.seen, e.Channel)
 		p.out.sayf("%s: some messages were missed and are not in the history any more", clean(e.Channel))
 		if p.json {
 			return p.out.printJSON(line)
 		}
-	case apiclient.EventSubscribed:
+	case apiclient.EventSubscribed, apiclient.EventLost:
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ type JobEvent struct {
 	Job      *Job      // its state changed, or this is how it stands at the beginning and after a reconnect
 	Progress *Progress // the function reported
 	Line     *LogLine  // the function wrote a log line
+	Lost     error     // the connection is gone, for this reason, and is being opened again
 }
 
 // Follow calls each with the job's changes, progress and log lines, live, and returns the finished job. It
@@ -44,6 +45,9 @@ const (
 )
 
 func (f *follower) handle(ctx context.Context, e StreamEvent) error {
+	if e.Kind == EventLost {
+		return f.each(JobEvent{Lost: e.Err})
+	}
 	if e.Kind != EventMessage && e.Kind != EventSnapshot {
 		return nil // the snapshot after a reconnect brings what was missed
 	}

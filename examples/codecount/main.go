@@ -91,7 +91,7 @@ func demo(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 	if err := deploy(ctx, client, opts.function); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(stdout, "%d files under %s, one job each, at %s\n", len(paths), dir, client.URL())
+	_, _ = fmt.Fprintf(stdout, "%d files under %s, one job each\n", len(paths), dir)
 
 	started := time.Now()
 	outcome, err := runJobs(ctx, client, dir, paths, stderr)
@@ -104,8 +104,13 @@ func demo(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	report(stdout, outcome, took, time.Since(checking))
-	return verify(outcome, want)
+	checked := time.Since(checking)
+	report(stdout, outcome, took)
+	if err := verify(outcome, want); err != nil {
+		return err
+	}
+	agree(stdout, outcome, checked)
+	return nil
 }
 
 // deploy sends the function's source; an unchanged one stays what it is.

@@ -70,7 +70,7 @@ func (s *server) start(ctx context.Context, binary string) error {
 		s.command = nil
 		return fmt.Errorf("start %s: %w", binary, err)
 	}
-	_, _ = fmt.Fprintf(s.stderr, "starting a server at %s (pid %d)\n", s.url, s.command.Process.Pid)
+	_, _ = fmt.Fprintf(s.stderr, "starting a server of its own (pid %d)\n", s.command.Process.Pid)
 	go func() {
 		_ = s.command.Wait() // ProcessState says how it ended
 		close(s.exited)

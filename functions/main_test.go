@@ -83,7 +83,7 @@ func start(t testing.TB, db *testdb.DB, opts setup) instance {
 		listener = postgres.NewListener(postgres.ListenerConfig{URL: db.URL})
 	}
 
-	opts.js.BuildTime = patience
+	opts.js.BuildTime, opts.js.BundleTime = patience, patience
 	w := &world{}
 	s, err := functions.New(functions.Config{Pool: db.Pool, Listener: listener, Publisher: w, Enqueuer: w, JS: opts.js})
 	require.NoError(t, err)

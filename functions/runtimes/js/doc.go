@@ -22,8 +22,8 @@
 // Grace after its context has ended: the job fails as every other timeout does and the caller is free. What cannot be
 // stopped goes on until it returns: it keeps one goroutine, a processor's time slices and its share of the memory
 // budget, is counted by Abandoned and logged as an error. Its operations are refused from its deadline on. A handful
-// of such calls slows a node down; a budget full of them blocks its JavaScript functions until it is restarted. Code
-// that is not trusted so far belongs into a process of its own.
+// of such calls slows a node down, and as many as the function's share of the budget holds block that function until the
+// node is restarted. Code that is not trusted so far belongs into a process of its own.
 //
 // # How a call runs
 //
@@ -32,8 +32,15 @@
 //	Invoke    wait for the memory budget; on a goroutine that owns the VM: load prelude and bytecode, call the
 //	          function, then turn the loop: drain promise reactions, wait for an operation or a timer, settle it
 //
-// Operations that take time run on goroutines of their own, at most 64 at once for a call; the function waits inside
-// the operation that would be one more. Those that it did not await are waited for before the job ends.
+// Texts that could exhaust a parser's stack, memory or patience are bundled, and compiled for a trial, in a child process
+// with limits (apart.go): this program itself, which the package's init turns into a bundler.
+//
+// A call that waits for the budget does not run yet: if its context ends by then, the error is jobs.ErrNotBegun, and
+// costs the job no attempt. No function can use up the budget alone (admission.go).
+//
+// Operations that take time run on goroutines of their own, at most 64 at once for a call and 8 MiB of arguments; the
+// function waits inside the operation that would be one more. Those that it did not await are waited for before the
+// job ends. At most 10,000 timers run at once.
 //
 // # What a function finds
 //

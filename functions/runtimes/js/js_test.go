@@ -104,6 +104,9 @@ func newRunner(t testing.TB, config js.Config) *js.Runner {
 	if config.BuildTime == 0 {
 		config.BuildTime = patience
 	}
+	if config.BundleTime == 0 {
+		config.BundleTime = patience
+	}
 	runner, err := js.New(config)
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -117,9 +120,13 @@ func newRunner(t testing.TB, config js.Config) *js.Runner {
 
 func files(text string) map[string][]byte { return map[string][]byte{"test/fn.ts": []byte(text)} }
 
+func source(text string) runtimes.Source {
+	return runtimes.Source{Name: "test.fn", Entry: "test/fn.ts", Files: files(text)}
+}
+
 func build(t testing.TB, runner *js.Runner, text string) (runtimes.Artifact, error) {
 	t.Helper()
-	return runner.Build(t.Context(), runtimes.Source{Name: "test.fn", Entry: "test/fn.ts", Files: files(text)})
+	return runner.Build(t.Context(), source(text))
 }
 
 // prepare builds and compiles a function.
@@ -211,7 +218,12 @@ func TestValues(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	runner := newRunner(t, js.Config{MemoryLimit: 16 << 20})
+	limit := int64(16)
+	if js.RaceEnabled {
+		limit = 6 // filled sooner
+	}
+	full := fmt.Sprintf("%d MiB", limit)
+	runner := newRunner(t, js.Config{MemoryLimit: limit << 20})
 	for name, tt := range map[string]struct{ body, code, message string }{
 		"throws":             {`throw new TypeError("no " + input.n)`, jobs.CodeException, "TypeError: no 1"},
 		"plain error":        {`throw new Error("boom")`, jobs.CodeException, "boom"},
@@ -232,15 +244,15 @@ func TestFaults(t *testing.T) {
 		"never settles":      {`await new Promise(() => {})`, jobs.CodeStalled, "promise"},
 		"cleared timer":      {`await new Promise(r => clearTimeout(setTimeout(r, 1000)))`, jobs.CodeStalled, "promise"},
 		"recursion":          {`(function f() { f() })()`, jobs.CodeException, "stack overflow"},
-		"deep json":          {`JSON.parse("[".repeat(1e6))`, jobs.CodeException, "stack overflow"},
-		"array bomb":         {`const a = []; for (;;) a.push({x: a})`, jobs.CodeMemoryLimit, "16 MiB"},
-		"string bomb":        {`const a = []; for (let i = 0;; i++) a.push("x".repeat(1e6) + i)`, jobs.CodeMemoryLimit, "16 MiB"},
-		"typed array bomb":   {`const a = []; for (;;) a.push(new Uint8Array(1e6))`, jobs.CodeMemoryLimit, "16 MiB"},
-		"one big array":      {`new Uint8Array(2 ** 30)`, jobs.CodeMemoryLimit, "16 MiB"},
-		"global bomb":        {`globalThis.a = []; for (;;) a.push("x".repeat(100000) + a.length)`, jobs.CodeMemoryLimit, "16 MiB"},
-		"normalize bomb":     {`"\u0344".repeat(4e6).normalize("NFKD").length`, jobs.CodeMemoryLimit, "16 MiB"},
-		"output bomb":        {`const a = []; for (let i = 0; i < 1e4; i++) a.push("0123456789".repeat(500)); return a`, jobs.CodeMemoryLimit, "16 MiB"},
-		"promise bomb":       {`const a = []; for (;;) { a.push(new Promise(r => a.push(r, new Uint8Array(10000)))); await null }`, jobs.CodeMemoryLimit, "16 MiB"},
+		"deep json":          {`JSON.parse("[".repeat(1e5))`, jobs.CodeException, "stack overflow"},
+		"array bomb":         {`const a = []; for (;;) a.push({x: a})`, jobs.CodeMemoryLimit, full},
+		"string bomb":        {`const a = []; for (let i = 0;; i++) a.push("x".repeat(1e6) + i)`, jobs.CodeMemoryLimit, full},
+		"typed array bomb":   {`const a = []; for (;;) a.push(new Uint8Array(1e6))`, jobs.CodeMemoryLimit, full},
+		"one big array":      {`new Uint8Array(2 ** 30)`, jobs.CodeMemoryLimit, full},
+		"global bomb":        {`globalThis.a = []; for (;;) a.push("x".repeat(100000) + a.length)`, jobs.CodeMemoryLimit, full},
+		"normalize bomb":     {`"\u0344".repeat(2e6).normalize("NFKD").length`, jobs.CodeMemoryLimit, full},
+		"output bomb":        {`const a = []; for (let i = 0; i < 1e4; i++) a.push("0123456789".repeat(500)); return a`, jobs.CodeMemoryLimit, full},
+		"promise bomb":       {`const a = []; for (;;) { a.push(new Promise(r => a.push(r, new Uint8Array(10000)))); await null }`, jobs.CodeMemoryLimit, full},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,7 @@
 package js
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -40,8 +41,11 @@ func (r *Runner) compile(version runtimes.Version) (*program, error) {
 		return p, fmt.Errorf("%s asks for %d bytes of memory, and this node's budget is %d", version.Function, p.memory, r.config.Budget)
 	}
 
-	var err error
-	if p.bytecode, err = r.engine.compile(shifted(version.Code)); err != nil {
+	err := recovered(context.Background(), func(context.Context) (err error) {
+		p.bytecode, err = r.engine.compile(shifted(version.Code))
+		return err
+	})
+	if err != nil {
 		return p, fmt.Errorf("compile %s: %w", version.Function, err)
 	}
 

@@ -20,6 +20,7 @@ const (
 	DefaultMemoryLimit = 64 << 20
 	DefaultMaxMemory   = 512 << 20
 	DefaultBuildTime   = 5 * time.Second
+	DefaultBundleTime  = 30 * time.Second
 )
 
 // Grace is how long Invoke waits, after its context has ended, for the engine to notice. The engine looks between
@@ -40,9 +41,10 @@ type Config struct {
 	// admission. 0 means half of the memory that this process may use, and 512 MiB at least. The engine's memory lies
 	// outside the Go heap, so GOMEMLIMIT knows nothing of it.
 	Budget int64
-	// BuildTime bounds how long bundling a function may take at deploy, and then how long the top level of its file may
-	// run; 0 means 5 s.
+	// BuildTime bounds how long the top level of a function's file may run at deploy; 0 means 5 s.
 	BuildTime time.Duration
+	// BundleTime bounds how long making one script of a function's files may take before; 0 means 30 s.
+	BundleTime time.Duration
 	// Logger gets what operators must know; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -77,6 +79,10 @@ func New(config Config) (*Runner, error) {
 		config.BuildTime = DefaultBuildTime
 	}
 
+	if config.BundleTime == 0 {
+		config.BundleTime = DefaultBundleTime
+	}
+
 	if config.MemoryLimit == 0 {
 		config.MemoryLimit = DefaultMemoryLimit
 	}
@@ -102,8 +108,8 @@ func New(config Config) (*Runner, error) {
 		mistakes = append(mistakes, errors.New("at least MaxMemory is needed for Budget"))
 	}
 
-	if config.BuildTime < 0 {
-		mistakes = append(mistakes, errors.New("a negative BuildTime leaves no time"))
+	if config.BuildTime < 0 || config.BundleTime < 0 {
+		mistakes = append(mistakes, errors.New("a negative BuildTime or BundleTime leaves no time"))
 	}
 
 	if err := errors.Join(mistakes...); err != nil {

@@ -65,7 +65,7 @@ var errNoCredential = fmt.Errorf("nothing was shown: %w", auth.ErrUnauthenticate
 // and before a socket, whose answers that page could read.
 func (s *Server) identifyCookie(c *fiber.Ctx, cookie string) (auth.Identity, error) {
 	if (unsafe(c.Method()) || c.Get(fiber.HeaderUpgrade) != "") && !s.ownPage(c) {
-		return auth.Identity{}, newProblem(CodeCrossSite, "")
+		return auth.Identity{}, foreignCookie(c.Get(fiber.HeaderOrigin))
 	}
 	return s.cfg.Auth.AuthenticateSession(c.UserContext(), cookie) //nolint:wrapcheck // ours
 }

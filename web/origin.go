@@ -24,7 +24,7 @@ func newOrigins(publicURL string, allowed []string) (origins, error) {
 	for _, text := range allowed {
 		origin, err := parseOrigin(text)
 		if err != nil {
-			return origins{}, fmt.Errorf("AllowedOrigins: %w", err)
+			return origins{}, fmt.Errorf("AllowedOrigins (--allowed-origins): %w", err)
 		}
 		o.allowed[origin] = struct{}{}
 	}
@@ -66,11 +66,46 @@ func parseOrigin(text string) (string, error) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil ||
 		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return "", fmt.Errorf("%q is not an origin such as https://app.example.com", text)
+		return "", fmt.Errorf("%q is not an origin: write %s", text, likelyOrigin(text))
 	}
 	host := strings.ToLower(u.Host)
 	if port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]; strings.HasSuffix(host, port) {
 		host = strings.TrimSuffix(host, port)
 	}
 	return u.Scheme + "://" + host, nil
+}
+
+// likelyOrigin is what was probably meant: mostly the scheme is missing, or there is a path behind the host.
+func likelyOrigin(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") {
+		_, rest, found := strings.Cut(text, "://")
+		if !found {
+			rest = text
+		}
+		u, err = url.Parse("http://" + rest)
+	}
+	if err != nil || u.Hostname() == "" || strings.ContainsAny(u.Host, " *") || u.Host == "null" {
+		return "something such as https://app.example.com"
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// foreignOrigin refuses a connection to a page from elsewhere.
+func foreignOrigin(origin string) *Problem {
+	problem := newProblem(CodeCrossSite, "The browser names no origin of the page.")
+	if origin != "" {
+		problem.Detail = fmt.Sprintf("Pages of the origin %q may not connect here.", clip(origin))
+	}
+	problem.Hint = "Start millrace with --allowed-origins ORIGIN for each site whose pages may."
+	return problem
+}
+
+// foreignCookie refuses what no configuration allows: a cookie used by the page of another site.
+func foreignCookie(origin string) *Problem {
+	problem := newProblem(CodeCrossSite, "")
+	if origin != "" {
+		problem.Detail = fmt.Sprintf("The page's origin is %q.", clip(origin))
+	}
+	return problem
 }

@@ -51,7 +51,7 @@ var definitions = map[Code]definition{
 	CodeInvalidJSON:    {http.StatusBadRequest, "The body is not acceptable JSON", "Send one JSON value in UTF-8."},
 	CodeUnauthenticated: {
 		http.StatusUnauthorized, "No valid credential",
-		"Send a valid key as 'Authorization: Bearer mr_live_…'; 'millrace keys create' makes one.",
+		"Send a valid key as 'Authorization: Bearer KEY'; 'millrace keys create' makes one.",
 	},
 	CodeForbidden: {
 		http.StatusForbidden, "The credential does not grant this",

@@ -131,7 +131,7 @@ func sentinelProblem(err error) *Problem {
 		{realtime.ErrDenied, CodeForbidden, ""},
 		{realtime.ErrUnknownChannel, CodeNotFound, "There is no such channel."},
 		{doors.ErrNoCredentials, CodeUnauthenticated, ""},
-		{doors.ErrOrigin, CodeCrossSite, "Pages of this origin are not in AllowedOrigins."},
+		{doors.ErrOrigin, CodeCrossSite, ""},
 		{doors.ErrNoUpgrade, CodeUpgradeRequired, ""},
 		{realtime.ErrChannelLimit, CodeInvalidRequest, "These are too many channels for one stream, or their names are too long together."},
 		{doors.ErrNoChannels, CodeInvalidRequest, "Name the channels: ?channels=a,b."},

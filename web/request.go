@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/web/doors"
 )
 
 const headerRequestID = fiber.HeaderXRequestID
@@ -115,6 +117,9 @@ func (s *Server) fail(c *fiber.Ctx, err error) {
 		r.id = s.ids.next()
 	}
 	problem := problemOf(err)
+	if errors.Is(err, doors.ErrOrigin) {
+		problem = foreignOrigin(c.Get(fiber.HeaderOrigin))
+	}
 	if problem.Status >= http.StatusInternalServerError && problem.Code != CodeNotReady {
 		s.log.LogAttrs(c.UserContext(), slog.LevelError, "request failed",
 			slog.String("request_id", r.id), slog.String("code", string(problem.Code)), slog.Any("err", err))

@@ -13,7 +13,7 @@ import (
 func (s *Server) login(c *fiber.Ctx) error {
 	// A page elsewhere must not log the user in as somebody else.
 	if site := c.Get("Sec-Fetch-Site"); (site != "" || c.Get(fiber.HeaderOrigin) != "") && !s.ownPage(c) {
-		return newProblem(CodeCrossSite, "")
+		return foreignCookie(c.Get(fiber.HeaderOrigin))
 	}
 	var said struct {
 		Key  string `json:"key"`

@@ -118,7 +118,7 @@ func (s *Server) submitJob(c *fiber.Ctx) error {
 	return s.submit(c, said.job(who), wait)
 }
 
-// submit answers 202 and the job, or 200 and the finished job when it is done within wait.
+// submit answers 202 and the job, or as little of it as "Prefer: return=minimal" asks for, or 200 and the finished job when it is done within wait.
 func (s *Server) submit(c *fiber.Ctx, sub jobs.Submission, wait time.Duration) error {
 	job, err := s.cfg.Jobs.Submit(c.UserContext(), sub)
 	if err != nil {
@@ -139,7 +139,18 @@ func (s *Server) submit(c *fiber.Ctx, sub jobs.Submission, wait time.Duration) e
 	if wait > 0 && job.State.Finished() {
 		return writeJSON(c, http.StatusOK, job)
 	}
+	if preferred(c.Get("Prefer"), "return") == "minimal" {
+		c.Set("Preference-Applied", "return=minimal")
+		return writeJSON(c, http.StatusAccepted, accepted{job.ID, job.Function, job.State})
+	}
 	return writeJSON(c, http.StatusAccepted, job)
+}
+
+// accepted is a job for those who know its input already and ask for no more than its id.
+type accepted struct {
+	ID       int64      `json:"id,string"`
+	Function string     `json:"function"`
+	State    jobs.State `json:"state"`
 }
 
 // submitProblem tells input that is not JSON at all (400) from JSON that cannot be taken (422).

@@ -13,6 +13,9 @@ import (
 func (s *Server) openAPI(c *fiber.Ctx) error {
 	paths := map[string]map[string]any{}
 	for _, route := range s.routes {
+		if route.Unlisted {
+			continue
+		}
 		path, params := openAPIPath(route.Path)
 		if paths[path] == nil {
 			paths[path] = map[string]any{}
@@ -44,6 +47,11 @@ func (r *Route) operation(params []string) map[string]any {
 			"name": name, "in": "path", "required": true, "schema": map[string]string{"type": "string"},
 		})
 	}
+	for _, param := range r.Params {
+		parameters = append(parameters, map[string]any{
+			"name": param.Name, "in": param.In, "description": param.Description, "schema": map[string]string{"type": "string"},
+		})
+	}
 	out := map[string]any{
 		"summary":    r.Summary,
 		"parameters": parameters,
@@ -63,7 +71,11 @@ func (r *Route) operation(params []string) map[string]any {
 	}
 	if r.BodyLimit > 0 {
 		out["x-body-limit"] = r.BodyLimit
-		out["requestBody"] = map[string]any{"content": map[string]any{fiber.MIMEApplicationJSON: map[string]any{}}}
+		content := map[string]any{fiber.MIMEApplicationJSON: map[string]any{}}
+		if r.Lines {
+			content[mimeNDJSON] = map[string]any{}
+		}
+		out["requestBody"] = map[string]any{"content": content}
 	}
 	return out
 }

@@ -125,15 +125,20 @@ func (q *query) wait() time.Duration {
 // preferredWait finds wait=N among the preferences. What is no number of seconds is ignored like the preferences
 // that are none of ours: the RFC allows no refusal.
 func preferredWait(header string) time.Duration {
+	d, _ := parseDuration(preferred(header, "wait"))
+	return max(d, 0)
+}
+
+// preferred returns the value of a preference, empty when there is none.
+func preferred(header, wanted string) string {
 	for preference := range strings.SplitSeq(header, ",") {
 		preference, _, _ = strings.Cut(preference, ";") // parameters
 		name, value, _ := strings.Cut(preference, "=")
-		if strings.EqualFold(strings.TrimSpace(name), "wait") {
-			d, _ := parseDuration(strings.Trim(strings.TrimSpace(value), `"`))
-			return max(d, 0)
+		if strings.EqualFold(strings.TrimSpace(name), wanted) {
+			return strings.Trim(strings.TrimSpace(value), `"`)
 		}
 	}
-	return 0
+	return ""
 }
 
 func (q *query) err() error {

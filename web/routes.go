@@ -34,8 +34,28 @@ type Route struct {
 	TokenQuery bool
 	// Upgrade marks doors, which stay open: there is no HEAD of them.
 	Upgrade bool
+	// Unlisted keeps a route out of the OpenAPI document.
+	Unlisted bool
+	// Params are what OpenAPI lists beside the parameters of the path.
+	Params []Param
+	// Lines marks routes that take NDJSON beside JSON.
+	Lines   bool
 	Summary string
 	Handler fiber.Handler
+}
+
+// Param is a parameter outside of the path.
+type Param struct {
+	In, Name, Description string // In: query or header
+}
+
+// submitParams are those of all routes that submit one job.
+func submitParams() []Param {
+	return []Param{
+		{"query", "wait", "How long the answer may be held back for the end of the job, such as 10s; at most 60s."},
+		{"header", "Prefer", "wait=10 does what ?wait does; return=minimal answers with id, function and state alone (RFC 7240)."},
+		{"header", headerIdempotencyKey, "Requests with the same key and body make one job."},
+	}
 }
 
 // Endless is the Timeout of routes that stay open.
@@ -72,16 +92,18 @@ func (s *Server) jobRoutes() []Route {
 		{
 			Method: http.MethodPost, Path: "/v1/functions/:name/jobs", Scope: auth.ScopeJobsSubmit, Resource: "name",
 			BodyLimit: input, Timeout: waitTimeout, Handler: s.submitToFunction,
-			Summary: "Run a function: the body is its input. ?wait=10s answers with the finished job.",
+			Params:  submitParams(),
+			Summary: "Run a function: the body is its input, none is null. ?wait=10s answers with the finished job.",
 		},
 		{
 			Method: http.MethodPost, Path: "/v1/jobs", Scope: auth.ScopeJobsSubmit, BodyLimit: input + bodyExtra,
-			Timeout: waitTimeout, Handler: s.submitJob, Summary: "Run a function: {function, input, options}.",
+			Timeout: waitTimeout, Handler: s.submitJob, Params: submitParams(),
+			Summary: "Run a function: {function, input, options}.",
 		},
 		{
 			Method: http.MethodPost, Path: "/v1/jobs/batch", Scope: auth.ScopeJobsSubmit, BodyLimit: batchBody,
-			Timeout: batchTimeout, Handler: s.submitBatch,
-			Summary: "Submit many jobs: a JSON array, or NDJSON read line by line. One result each.",
+			Timeout: batchTimeout, Handler: s.submitBatch, Lines: true,
+			Summary: "Submit many jobs: a JSON array, or NDJSON (application/x-ndjson) read line by line. One result each.",
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/jobs", Scope: auth.ScopeJobsRead, Handler: s.listJobs,

@@ -105,6 +105,7 @@ func TestScenarios(t *testing.T) { //nolint:tparallel // one server; some build 
 		{name: "keys after NUL", method: "GET", path: "/v1/keys?cursor=%00", status: 400, code: CodeInvalidRequest},
 		{name: "keys after no text", method: "GET", path: "/v1/keys?cursor=%ff", status: 400, code: CodeInvalidRequest},
 		{name: "preference of nonsense is ignored", method: "POST", path: submit, body: `1`, header: []string{"Prefer", "wait=long"}, status: 202},
+		{name: "minimal answer", method: "POST", path: submit, body: `1`, header: []string{"Prefer", "respond-async, return=minimal"}, status: 202, want: []string{`"function":`, `"state":`}},
 		{name: "negative preference is ignored", method: "POST", path: submit, body: `1`, header: []string{"Prefer", "wait=-5"}, status: 202},
 		{name: "dry run of nonsense", method: "POST", path: "/v1/deployments?dry_run=1", body: `{"functions":[{"name":"dry","entry":"a.js","files":{"a.js":"export default () => 1"}}]}`, status: 400, code: CodeInvalidRequest, want: []string{"dry_run"}},
 		{name: "and nothing was deployed", method: "GET", path: "/v1/functions/dry", status: 404, code: CodeUnknownFunction},
@@ -164,7 +165,7 @@ func TestScenarios(t *testing.T) { //nolint:tparallel // one server; some build 
 		// Open to all.
 		{name: "healthz", method: "GET", path: "/healthz", key: "-", status: 200},
 		{name: "readyz", method: "GET", path: "/readyz", key: "-", status: 200},
-		{name: "openapi", method: "GET", path: "/openapi.json", key: "-", status: 200, want: []string{`"/v1/jobs/{id}"`, `"x-scope":"jobs:read:{pattern}"`}},
+		{name: "openapi", method: "GET", path: "/openapi.json", key: "-", status: 200, want: []string{`"/v1/jobs/{id}"`, `"x-scope":"jobs:read:{pattern}"`, `"wait"`, `"Prefer"`, `"Idempotency-Key"`, `"` + mimeNDJSON + `":`}, never: []string{"/assets/app.js"}},
 		{name: "page", method: "GET", path: "/", key: "-", status: 200, want: []string{"<!doctype html>"}},
 		{name: "asset", method: "GET", path: "/assets/app.js", key: "-", status: 200, want: []string{"page"}},
 		{name: "no directory", method: "GET", path: "/assets/", key: "-", status: 404, code: CodeNotFound},

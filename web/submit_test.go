@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -69,6 +70,19 @@ func TestAcceptedThoughTheWaitFails(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("whoever waits is not answered when jobs stop")
 	}
+}
+
+func TestMinimalAnswers(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	got := e.do(http.MethodPost, "/v1/functions/echo/jobs?delay=1h", devKey, `"large"`, "Prefer", "return=minimal")
+	require.Equal(t, http.StatusAccepted, got.status, got.body)
+	require.Equal(t, "return=minimal", got.header.Get("Preference-Applied"))
+	id := strings.TrimPrefix(got.header.Get("Location"), "/v1/jobs/")
+	require.Equal(t, `{"id":"`+id+`","function":"echo","state":"scheduled"}`+"\n", got.body)
+	whole := e.do(http.MethodPost, "/v1/functions/echo/jobs?delay=1h", devKey, `"large"`)
+	require.Empty(t, whole.header.Get("Preference-Applied"))
+	require.Contains(t, whole.body, "large")
 }
 
 func TestIdempotency(t *testing.T) {

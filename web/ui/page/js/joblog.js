@@ -16,6 +16,7 @@ export class JobLog {
   #state = el("span", { class: "muted" });
   #box = el("div", { class: "log", tabindex: "0", role: "log", "aria-label": "Log lines", "aria-live": "off" });
   #following = true;
+  #over = false;
 
   constructor(id, signal) {
     this.id = id;
@@ -40,6 +41,12 @@ export class JobLog {
   /** add shows a line that came live. It does not count as read: one before it may be missing. */
   add(line) {
     this.#show([line]);
+  }
+
+  /** setOver says whether the job has finished, so that no more lines will come. */
+  setOver(over) {
+    this.#over = over;
+    this.#say();
   }
 
   async #readAll() {
@@ -78,7 +85,7 @@ export class JobLog {
 
   #say() {
     const lines = this.#lines.length;
-    if (lines === 0) setText(this.#state, "· nothing yet");
+    if (lines === 0) setText(this.#state, this.#over ? "· no log lines" : "· nothing yet");
     else if (lines === most) setText(this.#state, `· the last ${count(most)} lines`);
     else setText(this.#state, `· ${count(lines)} ${lines === 1 ? "line" : "lines"}${this.#following ? "" : " · scroll to the end to follow"}`);
   }

@@ -82,6 +82,7 @@ class JobView {
     this.#again.href = `#/run?function=${encodeURIComponent(job.function)}&like=${job.id}`;
     this.#retry.hidden = !finished(job.state) || job.state === "completed";
     this.#cancel.hidden = finished(job.state);
+    this.log.setOver(finished(job.state));
     this.#showDocuments(job);
     // A snapshot opens a connection, an end closes an attempt: both are where live lines may have been missed.
     if (!first && !finished(job.state)) return;

@@ -136,6 +136,8 @@ func readFolder(dir string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
+		case errors.Is(err, fs.ErrNotExist) && name != ".":
+			return nil // gone meanwhile
 		case err != nil:
 			return err
 		case entry.IsDir() && name != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules"):
@@ -153,9 +155,14 @@ func readFolder(dir string) (map[string][]byte, error) {
 			return fmt.Errorf("%s has %d bytes, and at most %d are allowed", name, info.Size(), maxBytes)
 		}
 
-		if files[name], err = root.ReadFile(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		data, err := root.ReadFile(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // gone meanwhile
+			return nil
+		case err != nil:
 			return err
 		}
+		files[name] = data
 
 		return nil
 	})

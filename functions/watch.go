@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +29,9 @@ type WatcherConfig struct {
 	OnChange func(change Change)
 	// Debounce is how long the folder must be quiet before it is read; 0 means 50 ms.
 	Debounce time.Duration
+	// Had are the functions that the folder had when it was last watched (Change.Has). Those that are gone since are
+	// removed at Start.
+	Had []string
 }
 
 // Change is what came of a change in the folder: functions that were deployed or removed, and mistakes in others. A
@@ -38,7 +39,8 @@ type WatcherConfig struct {
 type Change struct {
 	Result      DeployResult
 	Diagnostics []Diagnostic
-	Err         error // the folder or the database could not be reached; it is tried again within a second
+	Has         []string // the functions that the folder has, also those with mistakes, sorted
+	Err         error    // the folder or the database could not be reached; told once, and tried again every second
 }
 
 // Watcher deploys a folder's functions whenever they change.
@@ -49,6 +51,7 @@ type Watcher struct {
 	notify  *fsnotify.Watcher
 	seen    map[string][sha256.Size]byte // content of each function when it was last tried
 	unnamed string                       // mistakes of the folder when they were last reported
+	failure string                       // Err when it was last reported
 }
 
 // NewWatcher makes a watcher that Start starts.
@@ -61,7 +64,12 @@ func NewWatcher(config WatcherConfig) (*Watcher, error) {
 		config.Debounce = defaultDebounce
 	}
 
-	return &Watcher{config: config, seen: map[string][sha256.Size]byte{}}, nil
+	w := &Watcher{config: config, seen: map[string][sha256.Size]byte{}}
+	for _, name := range config.Had {
+		w.seen[name] = [sha256.Size]byte{} // the hash of nothing
+	}
+
+	return w, nil
 }
 
 // Start deploys the folder as it is and then follows it. Mistakes in functions are told to OnChange; an error means
@@ -73,7 +81,7 @@ func (w *Watcher) Start(ctx context.Context) error {
 	}
 	w.notify = notify
 
-	if err := w.add(w.config.Dir); err != nil {
+	if err := w.addAll(); err != nil {
 		return errors.Join(fmt.Errorf("watch %s: %w", w.config.Dir, err), notify.Close())
 	}
 
@@ -109,7 +117,7 @@ func (w *Watcher) follow(ctx context.Context, retry bool) {
 			}
 
 			if event.Has(fsnotify.Create) {
-				_ = w.add(event.Name) // it may be a file, or gone
+				_ = w.add(event.Name, false) // it may be a file, or gone
 			}
 
 			if first.IsZero() {
@@ -133,122 +141,35 @@ func (w *Watcher) follow(ctx context.Context, retry bool) {
 	}
 }
 
+// addAll watches the folder and those below it. Those that are watched already stay so, unless another folder has
+// taken their place meanwhile.
+func (w *Watcher) addAll() error {
+	dir, err := filepath.EvalSymlinks(w.config.Dir)
+	if err != nil {
+		return err
+	}
+
+	return w.add(dir, true)
+}
+
 // add watches a folder and those below it, but no packages.
-func (w *Watcher) add(dir string) error {
+func (w *Watcher) add(dir string, top bool) error {
 	return filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
 		switch {
+		case errors.Is(err, fs.ErrNotExist) && name != dir:
+			return nil // gone meanwhile
 		case err != nil:
 			return err
 		case !entry.IsDir():
 			return nil
-		case name != w.config.Dir && (entry.Name() == "node_modules" || strings.HasPrefix(entry.Name(), ".")):
+		case (name != dir || !top) && (entry.Name() == "node_modules" || strings.HasPrefix(entry.Name(), ".")):
 			return fs.SkipDir
 		}
 
-		return w.notify.Add(name)
+		if err := w.notify.Add(name); err != nil && (name == dir || !errors.Is(err, fs.ErrNotExist)) {
+			return err
+		}
+
+		return nil
 	})
-}
-
-// sync deploys what differs from the last time. It reports whether it has to be tried again.
-func (w *Watcher) sync(ctx context.Context) (retry bool) {
-	deployment, err := ScanFolder(w.config.Dir)
-
-	var mistakes *BuildError
-	if err != nil && !errors.As(err, &mistakes) {
-		w.config.OnChange(Change{Err: err})
-		return true
-	}
-
-	var change Change
-	if text := fmt.Sprint(err); mistakes != nil && text != w.unnamed {
-		change.Diagnostics = mistakes.Diagnostics
-		w.unnamed = text
-	} else if mistakes == nil {
-		w.unnamed = ""
-	}
-
-	changed := w.changed(deployment.Functions)
-	removed := w.removed(deployment.Functions, mistakes)
-	if len(changed)+len(removed) > 0 {
-		w.deploy(ctx, changed, removed, &change)
-	}
-
-	if ctx.Err() != nil {
-		return false
-	}
-
-	if len(change.Diagnostics) > 0 || change.Err != nil || len(changed)+len(removed) > 0 {
-		w.config.OnChange(change)
-	}
-
-	return change.Err != nil
-}
-
-// deploy deploys the functions, and without those that have mistakes if there are any.
-func (w *Watcher) deploy(ctx context.Context, changed []Source, removed []string, change *Change) {
-	result, err := w.config.Deploy(ctx, Deployment{Functions: changed, Remove: removed})
-
-	if mistakes, ok := errors.AsType[*BuildError](err); ok {
-		change.Diagnostics = append(change.Diagnostics, mistakes.Diagnostics...)
-
-		good := slices.DeleteFunc(slices.Clone(changed), func(source Source) bool {
-			return slices.ContainsFunc(mistakes.Diagnostics, func(d Diagnostic) bool { return d.Function == source.Name })
-		})
-		if result, err = (DeployResult{}), nil; len(good)+len(removed) > 0 {
-			result, err = w.config.Deploy(ctx, Deployment{Functions: good, Remove: removed})
-		}
-	}
-
-	if err != nil {
-		change.Err = err
-		return
-	}
-	change.Result = result
-
-	for _, source := range changed {
-		w.seen[source.Name] = fingerprint(source)
-	}
-
-	for _, name := range removed {
-		delete(w.seen, name)
-	}
-}
-
-func (w *Watcher) changed(sources []Source) []Source {
-	var list []Source
-	for _, source := range sources {
-		if before, ok := w.seen[source.Name]; !ok || before != fingerprint(source) {
-			list = append(list, source)
-		}
-	}
-
-	return list
-}
-
-// removed lists the functions whose files are gone. One whose file has a mistake of its own is not gone.
-func (w *Watcher) removed(sources []Source, mistakes *BuildError) []string {
-	there := map[string]bool{}
-	for _, source := range sources {
-		there[source.Name] = true
-	}
-
-	if mistakes != nil {
-		for _, d := range mistakes.Diagnostics {
-			there[d.Function] = true
-		}
-	}
-
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(w.seen)) {
-		if !there[name] {
-			list = append(list, name)
-		}
-	}
-
-	return list
-}
-
-func fingerprint(source Source) [sha256.Size]byte {
-	digest := contentDigest(source.Runtime, source.Entry, slices.Sorted(maps.Keys(source.Files)), source.Files)
-	return [sha256.Size]byte(digest)
 }

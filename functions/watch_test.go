@@ -15,11 +15,11 @@ import (
 )
 
 // watch starts a watcher on dir and returns what it says.
-func watch(t *testing.T, s instance, dir string, debounce time.Duration) <-chan functions.Change {
+func watch(t *testing.T, s instance, dir string, debounce time.Duration, had ...string) <-chan functions.Change {
 	t.Helper()
 	changes := make(chan functions.Change, 100)
 	w, err := functions.NewWatcher(functions.WatcherConfig{
-		Dir: dir, Debounce: debounce, Deploy: s.Deploy, OnChange: func(change functions.Change) { changes <- change },
+		Dir: dir, Debounce: debounce, Had: had, Deploy: s.Deploy, OnChange: func(change functions.Change) { changes <- change },
 	})
 	require.NoError(t, err)
 	require.NoError(t, w.Start(t.Context()))
@@ -30,9 +30,16 @@ func watch(t *testing.T, s instance, dir string, debounce time.Duration) <-chan 
 
 func next(t *testing.T, changes <-chan functions.Change) functions.Change {
 	t.Helper()
+	change := receive(t, changes)
+	require.NoError(t, change.Err)
+
+	return change
+}
+
+func receive(t *testing.T, changes <-chan functions.Change) functions.Change {
+	t.Helper()
 	select {
 	case change := <-changes:
-		require.NoError(t, change.Err)
 		return change
 	case <-time.After(patience):
 		t.Fatal("nothing was deployed")
@@ -135,4 +142,95 @@ func TestWatcherNeedsItsFolder(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, w.Start(t.Context()), os.ErrNotExist)
 	require.NoError(t, w.Stop(t.Context()))
+}
+
+// A folder may go and come back as another one, with other contents; what is made of it later is seen too.
+func TestWatcherSurvivesItsFolder(t *testing.T) {
+	t.Parallel()
+	for name, replace := range map[string]func(dir string) error{
+		"deleted": os.RemoveAll,
+		"renamed": func(dir string) error { return os.Rename(dir, dir+".old") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, testdb.New(t), setup{})
+			dir := filepath.Join(t.TempDir(), "functions")
+			write(t, dir, map[string]string{"one.ts": "export default () => 1", "two.ts": "export default () => 2"})
+			changes := watch(t, s, dir, 0)
+			require.Equal(t, []string{"one", "two"}, deployedNames(next(t, changes)))
+
+			require.NoError(t, replace(dir))
+			require.ErrorIs(t, receive(t, changes).Err, os.ErrNotExist)
+			require.Equal(t, "1", mustCall(t, s, "one", "null"), "a folder that is gone says nothing of its functions")
+
+			write(t, dir, map[string]string{"one.ts": "export default () => 'again'"})
+			back := next(t, changes)
+			for len(back.Result.Removed) == 0 { // the folder was seen before the file was in it
+				back = next(t, changes)
+			}
+			require.Equal(t, `"again"`, eventually(t, s, "one"))
+
+			write(t, dir, map[string]string{"one.ts": "export default () => 'and again'", "sub/three.ts": "export default () => 3"})
+			require.Equal(t, "3", eventually(t, s, "sub.three"))
+			write(t, dir, map[string]string{"sub/three.ts": "export default () => 'three'"})
+			require.Eventually(t, func() bool { return eventually(t, s, "sub.three") == `"three"` }, patience, 5*time.Millisecond)
+		})
+	}
+}
+
+// eventually calls a function as soon as there is one.
+func eventually(t *testing.T, s instance, name string) (output string) {
+	t.Helper()
+	require.Eventually(t, func() (ok bool) {
+		var err error
+		output, err = call(t, s, name, "", "null", patience)
+		return err == nil
+	}, patience, 5*time.Millisecond)
+
+	return output
+}
+
+// Editors write another file and rename it, and make others that are none of ours.
+func TestWatcherSeesAtomicSaves(t *testing.T) {
+	t.Parallel()
+	s := start(t, testdb.New(t), setup{})
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"fn.ts": "export default () => 1"})
+	changes := watch(t, s, dir, 0)
+	next(t, changes)
+	for i := range 3 {
+		write(t, dir, map[string]string{"fn.ts~": "(", ".fn.ts.swp": "(", "fn.ts.tmp": fmt.Sprintf("export default () => 'save %d'", i)})
+		require.NoError(t, os.Rename(filepath.Join(dir, "fn.ts.tmp"), filepath.Join(dir, "fn.ts")))
+		change := next(t, changes)
+		require.Equal(t, []string{"fn"}, deployedNames(change))
+		require.Empty(t, change.Diagnostics)
+		require.Equal(t, fmt.Sprintf(`"save %d"`, i), mustCall(t, s, "fn", "null"))
+	}
+}
+
+func TestWatcherFollowsALinkToItsFolder(t *testing.T) {
+	t.Parallel()
+	s := start(t, testdb.New(t), setup{})
+	dir := t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(dir, link))
+	write(t, dir, map[string]string{"fn.ts": "export default () => 1"})
+	changes := watch(t, s, link, 0)
+	require.Equal(t, []string{"fn"}, deployedNames(next(t, changes)))
+	write(t, dir, map[string]string{"fn.ts": "export default () => 2"})
+	require.Equal(t, []string{"fn"}, deployedNames(next(t, changes)))
+}
+
+// What was deleted while nobody watched is removed, and nothing else is: not what was deployed in another way.
+func TestWatcherRemovesWhatWentMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := start(t, testdb.New(t), setup{})
+	deploy(t, s, returns("one", "1"), returns("two", "2"), returns("other", "3"))
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"one.ts": "export default () => 'one'"})
+	first := next(t, watch(t, s, dir, 0, "one", "two", "unknown"))
+	require.Equal(t, []string{"two"}, first.Result.Removed)
+	require.Equal(t, []string{"one"}, deployedNames(first))
+	require.Equal(t, []string{"one"}, first.Has)
+	require.Equal(t, "3", mustCall(t, s, "other", "null"))
 }

@@ -15,10 +15,20 @@ import (
 
 // attend deploys the folder, says hello, and deploys every change until ctx ends.
 func (d *devCmd) attend(ctx context.Context, out *streams, app *millrace.App, hello welcome) error {
+	record, err := d.folderRecord()
+	if err != nil {
+		return err
+	}
 	watcher, err := functions.NewWatcher(functions.WatcherConfig{
-		Dir:      d.Functions,
-		Deploy:   app.Functions().Deploy,
-		OnChange: func(change functions.Change) { showChange(out, change, live(ctx, app)) },
+		Dir:    d.Functions,
+		Had:    record.known,
+		Deploy: app.Functions().Deploy,
+		OnChange: func(change functions.Change) {
+			showChange(out, change, live(ctx, app))
+			if err := record.keep(change.Has); err != nil {
+				out.sayf("%v", err)
+			}
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("watch the functions: %w", err)

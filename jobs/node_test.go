@@ -257,7 +257,7 @@ func TestAStoppedNodeLeavesNoRow(t *testing.T) {
 		s.lease.every = time.Hour
 
 		require.NoError(t, s.Start(t.Context()))
-		exec(t, db, "select pg_catalog.pg_terminate_backend($1)", int32(s.lease.conn.PgConn().PID())) //nolint:gosec // a pid
+		exec(t, db, "select pg_catalog.pg_terminate_backend($1)", int32(s.lease.conn.PgConn().PID()))
 
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()

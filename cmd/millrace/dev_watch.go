@@ -75,8 +75,8 @@ func sayStopping(ctx context.Context, out *streams, app *millrace.App) {
 			running = fmt.Sprintf("%d running jobs have", n)
 		}
 	}
-	out.sayf("Stopping: %s %s to finish, then what still runs is handed back and runs again later. Ctrl-C once more does not wait.",
-		running, drainLimit)
+	out.sayf("Stopping: %s %.0f s to finish, then what still runs is handed back and runs again later. Ctrl-C once more does not wait.",
+		running, drainLimit.Seconds())
 }
 
 // live tells whether a version of a function is live; an error, which is that of an App that stops, counts as yes.

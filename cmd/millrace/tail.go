@@ -76,23 +76,24 @@ type tailPrinter struct {
 
 	channels  []string
 	connected bool // the stream stands
-	again     bool // and stood before
+	lost      bool // its loss is told
+	before    bool // it stood before
 }
 
 // connection says that the stream stands, or that it does not any more, once each.
 func (p *tailPrinter) connection(e apiclient.StreamEvent) {
 	switch {
 	case e.Kind == apiclient.EventLost:
-		if p.connected || !p.again {
+		if !p.lost {
 			p.out.sayf("connection lost (%s), trying again", clean(e.Err.Error()))
 		}
-		p.connected, p.again = false, true
+		p.connected, p.lost = false, true
 	case p.connected:
-	case p.again:
-		p.connected = true
+	case p.before:
+		p.connected, p.lost = true, false
 		p.out.sayf("connected again")
 	default:
-		p.connected = true
+		p.connected, p.lost, p.before = true, false, true
 		p.out.sayf("listening on %s", clean(strings.Join(p.channels, ", ")))
 	}
 }

@@ -37,6 +37,9 @@ func (d *devCmd) attend(ctx context.Context, out *streams, app *millrace.App, he
 		return err //nolint:wrapcheck // says what was being done itself
 	}
 	err = greet(ctx, out, app, hello)
+	if ctx.Err() != nil {
+		err = nil // Ctrl-C came first
+	}
 	if err == nil {
 		<-ctx.Done()
 		sayStopping(ctx, out, app)

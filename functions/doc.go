@@ -5,8 +5,8 @@
 // A deployment is one transaction: all of its functions become live together, or none does and every mistake is
 // reported with file, line and column. What was live keeps running: an attempt runs to its end on the version that
 // it started with. A function that was deployed on one instance is found by every other at once, since a name that
-// is not in memory is looked for in the database; that a live function changed is known everywhere within a second
-// (a notification, and a poll every second behind it).
+// is not in memory is looked for in the database (unless it was looked for in vain less than a quarter of a second ago);
+// that a live function changed is known everywhere within a second (a notification, and a poll every second behind it).
 //
 // Whatever a function does, it harms no other: see package js for what happens to loops, memory and the rest.
 //

@@ -8,7 +8,7 @@ import (
 // follow keeps the map of live functions up to date until ctx ends: at once after a notification, and every second in
 // case that one was lost.
 func (s *Service) follow(ctx context.Context) {
-	tick := time.NewTicker(pollEvery)
+	tick := time.NewTicker(s.poll)
 	defer tick.Stop()
 
 	failing := false

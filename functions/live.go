@@ -17,7 +17,7 @@ const (
 	notifyChannel = "millrace_deploy"
 	pollEvery     = time.Second            // heals a lost notification
 	readTimeout   = 5 * time.Second        // of one look at the database
-	unknownFor    = 250 * time.Millisecond // for which an unknown name is not looked up again
+	unknownFor    = 250 * time.Millisecond // for which an unknown name is not looked up again, unless it is deployed here
 	maxUnknown    = 1_000                  // names remembered as unknown
 )
 
@@ -51,7 +51,7 @@ func (l *live) get(ctx context.Context, name string) (Function, error) {
 		return f, nil
 	}
 
-	if l.lately(name) {
+	if checkName(name) != "" || l.lately(name) {
 		return Function{}, fmt.Errorf("%w: %s", ErrUnknownFunction, name)
 	}
 

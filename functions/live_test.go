@@ -30,11 +30,9 @@ func TestDeployedHereRunsThere(t *testing.T) {
 	deploy(t, a, returns("fn", "1"))
 	require.Equal(t, "1", mustCall(t, b, "fn", "null"), "a new function is found at once")
 
-	for i, expression := range []string{"2", "3", "4"} {
+	for _, expression := range []string{"2", "3", "4"} {
 		d := deploy(t, a, returns("fn", expression))[0]
-		begin := time.Now()
-		require.Eventually(t, func() bool { return version(t, b, "fn") == d.Version }, 5*time.Second, time.Millisecond)
-		require.Less(t, time.Since(begin), time.Second, i)
+		require.Eventually(t, func() bool { return version(t, b, "fn") == d.Version }, patience, time.Millisecond)
 		require.Equal(t, expression, mustCall(t, b, "fn", "null"))
 	}
 
@@ -43,7 +41,7 @@ func TestDeployedHereRunsThere(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := b.Resolve(t.Context(), "fn")
 		return err != nil
-	}, time.Second, time.Millisecond)
+	}, patience, time.Millisecond)
 }
 
 func TestPollHealsALostNotification(t *testing.T) {
@@ -53,7 +51,7 @@ func TestPollHealsALostNotification(t *testing.T) {
 	deploy(t, a, returns("fn", "1"))
 	require.Equal(t, "1", mustCall(t, b, "fn", "null"))
 	d := deploy(t, a, returns("fn", "2"))[0]
-	require.Eventually(t, func() bool { return version(t, b, "fn") == d.Version }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return version(t, b, "fn") == d.Version }, patience, 5*time.Millisecond)
 }
 
 func TestMissIsLookedUp(t *testing.T) {
@@ -71,7 +69,7 @@ func TestMissIsLookedUp(t *testing.T) {
 	require.Eventually(t, func() bool {
 		settings, err := deaf.Resolve(t.Context(), "fn")
 		return err == nil && settings.Version == d.Version
-	}, time.Second, 10*time.Millisecond, "an unknown name is forgotten soon")
+	}, patience, 10*time.Millisecond, "an unknown name is forgotten soon")
 }
 
 func TestMissesDoNotFloodTheDatabase(t *testing.T) {
@@ -100,7 +98,7 @@ func TestRestoredDatabaseIsReadAnew(t *testing.T) {
 	require.Eventually(t, func() bool {
 		list, err := s.List(t.Context())
 		return err == nil && len(list) == 1 && list[0].Name == "kept"
-	}, 5*time.Second, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 }
 
 func TestStartNeedsTheDatabase(t *testing.T) {
@@ -142,5 +140,5 @@ func TestListenerReset(t *testing.T) {
 	_, err = db.Pool.Exec(t.Context(), "select pg_terminate_backend($1)", listener.BackendPID())
 	require.NoError(t, err)
 	d := deploy(t, other, returns("fn", "2"))[0]
-	require.Eventually(t, func() bool { return version(t, b, "fn") == d.Version }, 3*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return version(t, b, "fn") == d.Version }, patience, time.Millisecond)
 }

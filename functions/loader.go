@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
+	"github.com/millrace-dev/millrace/internal/service"
 )
 
 const (
@@ -18,8 +19,12 @@ const (
 	cacheBytes  = 64 << 20 // of bundles and source maps, which is about what a compiled version weighs
 )
 
-// loader makes stored versions ready to be called, once each while they are in use.
+var errStopped = errors.New("the functions service was stopped")
+
+// loader makes stored versions ready to be called, once each while they are in use. It works from newLoader to Stop.
 type loader struct {
+	service.Base
+
 	pool    *pgxpool.Pool
 	runners map[string]runtimes.Runner
 	group   singleflight.Group
@@ -34,7 +39,15 @@ type loaded struct {
 }
 
 func newLoader(pool *pgxpool.Pool, runners map[string]runtimes.Runner) *loader {
-	return &loader{pool: pool, runners: runners, cache: newLRU[versionKey, loaded](cacheBytes)}
+	l := &loader{pool: pool, runners: runners, cache: newLRU[versionKey, loaded](cacheBytes)}
+	_, _ = l.Begin(context.Background()) // the first time, it cannot fail
+
+	return l
+}
+
+type loadResult struct {
+	loaded loaded
+	err    error
 }
 
 // load returns a version, from memory if it is there. Callers that ask for the same one at once share the work, which
@@ -44,23 +57,32 @@ func (l *loader) load(ctx context.Context, key versionKey) (loaded, error) {
 		return v, nil
 	}
 
-	result := l.group.DoChan(key.function+"@"+key.version, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+	result := make(chan loadResult, 1)
+	if !l.Go(func(ctx context.Context) { result <- l.share(ctx, key) }) {
+		return loaded{}, errStopped
+	}
+
+	select {
+	case r := <-result:
+		return r.loaded, r.err
+	case <-ctx.Done():
+		return loaded{}, ctx.Err()
+	}
+}
+
+// share reads a version, or waits for somebody else's reading it.
+func (l *loader) share(ctx context.Context, key versionKey) loadResult {
+	v, err, _ := l.group.Do(key.function+"@"+key.version, func() (any, error) {
+		ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 		defer cancel()
 
 		return l.read(ctx, key)
 	})
-
-	select {
-	case r := <-result:
-		if r.Err != nil {
-			return loaded{}, r.Err
-		}
-
-		return r.Val.(loaded), nil //nolint:forcetypeassert // what read returns, a few lines up
-	case <-ctx.Done():
-		return loaded{}, ctx.Err()
+	if err != nil {
+		return loadResult{err: err}
 	}
+
+	return loadResult{loaded: v.(loaded)} //nolint:forcetypeassert // what read returns, a few lines up
 }
 
 func (l *loader) read(ctx context.Context, key versionKey) (loaded, error) {

@@ -52,6 +52,7 @@ type Service struct {
 	publisher Publisher
 	enqueuer  Enqueuer
 	started   time.Time
+	poll      time.Duration // pollEvery
 
 	js     *js.Runner
 	goes   *native.Runner
@@ -88,7 +89,7 @@ func New(config Config) (*Service, error) {
 
 	s := &Service{
 		pool: config.Pool, log: config.Logger, publisher: config.Publisher, enqueuer: config.Enqueuer,
-		started: time.Now(), js: script, goes: native.New(), native: map[string]nativeFunction{},
+		started: time.Now(), poll: pollEvery, js: script, goes: native.New(), native: map[string]nativeFunction{},
 		live:   newLive(config.Pool),
 		loader: newLoader(config.Pool, map[string]runtimes.Runner{runtimeJS: script}),
 	}
@@ -115,5 +116,5 @@ func (s *Service) Start(ctx context.Context) error {
 
 // Stop ends following deploys and the runtimes, and interrupts the calls under way. Drain the jobs first.
 func (s *Service) Stop(ctx context.Context) error {
-	return errors.Join(s.Base.Stop(ctx), s.js.Close(ctx), s.goes.Close(ctx))
+	return errors.Join(s.Base.Stop(ctx), s.loader.Stop(ctx), s.js.Close(ctx), s.goes.Close(ctx))
 }

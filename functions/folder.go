@@ -146,26 +146,32 @@ func readFolder(dir string) (map[string][]byte, error) {
 			return nil
 		}
 
-		info, err := root.Stat(name)
-		if err != nil || !info.Mode().IsRegular() {
-			return nil //nolint:nilerr // gone meanwhile, a link to nowhere or out of dir, a pipe
+		data, err := readFile(root, name)
+		if err == nil && data != nil {
+			files[name] = data
 		}
 
-		if info.Size() > maxBytes {
-			return fmt.Errorf("%s has %d bytes, and at most %d are allowed", name, info.Size(), maxBytes)
-		}
-
-		data, err := root.ReadFile(name)
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // gone meanwhile
-			return nil
-		case err != nil:
-			return err
-		}
-		files[name] = data
-
-		return nil
+		return err
 	})
 
 	return files, err
+}
+
+// readFile returns a file's contents, nil if it is none: gone meanwhile, a link to nowhere or out of the folder, a pipe.
+func readFile(root *os.Root, name string) ([]byte, error) {
+	info, err := root.Stat(name)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil, nil //nolint:nilerr // see above
+	}
+
+	if info.Size() > maxBytes {
+		return nil, fmt.Errorf("%s has %d bytes, and at most %d are allowed", name, info.Size(), maxBytes)
+	}
+
+	data, err := root.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+
+	return data, err
 }

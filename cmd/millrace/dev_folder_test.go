@@ -54,7 +54,7 @@ func TestFolderRecord(t *testing.T) {
 	require.Empty(t, record("/a", "postgres://u:secret@h/d").known, "another database")
 
 	path := filepath.Join(data, "folders.json")
-	text, err := os.ReadFile(path) //nolint:gosec // a test's own
+	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "secret")
 	require.NoError(t, os.WriteFile(path, []byte("{"), 0o600))

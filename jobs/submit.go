@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/millrace-dev/millrace/internal/service"
@@ -13,28 +14,28 @@ const (
 	submitBatch = 500
 	submitBytes = 8 << 20
 
-	// submitLanes is how many of them may be in flight: while one waits for the disk, the next one gathers and
-	// is sent. More lanes make smaller groups.
-	submitLanes = 2
+	// submitYields is how often a transaction that is about to begin lets other goroutines go first: those whose
+	// requests are read already shall not wait for a commit of their own. On an idle server it costs nothing.
+	submitYields = 4
 )
 
-// submitter groups concurrent submissions. Whatever arrived during the last commits goes in one transaction,
-// and there is no timer: an idle server commits the first submission at once.
+// submitter groups concurrent submissions. Whatever arrived during the last commit goes in one transaction, and
+// there is no timer: an idle server commits the first submission at once. One transaction is under way at a time:
+// their commits carry notifications, so Postgres would let them pass one by one anyway, in smaller groups.
 //
-//	waiting ---lane takes it---> taken ---commit---> answered
+//	waiting ---the loop takes it---> taken ---commit---> answered
 //	   \-----caller's ctx ends-----> abandoned, never inserted
 type submitter struct {
 	service.Base
 
 	inserter *inserter
 	queue    chan *submitting
-	stopped  chan struct{} // closed when no lane is left
-	lanes    atomic.Int32
+	stopped  chan struct{} // closed when the loop has ended
 }
 
 type submitting struct {
 	row   *row
-	taken atomic.Bool // by a lane, or by the caller who gives up
+	taken atomic.Bool // by the loop, or by the caller who gives up
 	done  chan struct{}
 }
 
@@ -46,16 +47,14 @@ func newSubmitter(ins *inserter) *submitter {
 	}
 }
 
-// Start opens the lanes.
+// Start begins to insert.
 func (s *submitter) Start(ctx context.Context) error {
 	if _, err := s.Begin(ctx); err != nil {
 		return err
 	}
 
-	s.lanes.Store(submitLanes)
-
-	for range submitLanes {
-		s.Go(s.lane)
+	if !s.Go(s.loop) {
+		close(s.stopped) // stopped meanwhile
 	}
 
 	s.Go(s.expireKeys)
@@ -94,18 +93,14 @@ func (s *submitter) submit(ctx context.Context, r *row) error {
 		return ErrStopped
 	}
 
-	// A lane has it: its transaction ends soon, and its outcome is worth more than the caller's hurry.
+	// The loop has it: its transaction ends soon, and its outcome is worth more than the caller's hurry.
 	<-item.done
 
 	return r.err
 }
 
-func (s *submitter) lane(ctx context.Context) {
-	defer func() {
-		if s.lanes.Add(-1) == 0 {
-			close(s.stopped)
-		}
-	}()
+func (s *submitter) loop(ctx context.Context) {
+	defer close(s.stopped)
 
 	for {
 		select {
@@ -117,11 +112,11 @@ func (s *submitter) lane(ctx context.Context) {
 	}
 }
 
-// gather takes what waits, as much as one transaction shall carry.
+// gather takes what waits, and what comes while others are let go first, as much as one transaction shall carry.
 func (s *submitter) gather(first *submitting) []*submitting {
 	var batch []*submitting
 
-	for item, bytes := first, 0; ; {
+	for item, bytes, yields := first, 0, 0; ; {
 		if item.taken.CompareAndSwap(false, true) {
 			batch = append(batch, item)
 			bytes += item.row.size()
@@ -131,10 +126,16 @@ func (s *submitter) gather(first *submitting) []*submitting {
 			return batch
 		}
 
-		select {
-		case item = <-s.queue:
-		default:
-			return batch
+		for item = nil; item == nil; yields++ {
+			select {
+			case item = <-s.queue:
+			default:
+				if yields >= submitYields {
+					return batch
+				}
+
+				runtime.Gosched()
+			}
 		}
 	}
 }

@@ -21,7 +21,7 @@ func TestACallerWhoLeavesBeforeItsTurnInsertsNothing(t *testing.T) {
 	release := holdTable(t, db)
 
 	var group sync.WaitGroup
-	occupyLanes(t, db, s, &group)
+	occupySubmitter(t, db, s, &group)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error, 1)
@@ -40,7 +40,7 @@ func TestACallerWhoLeavesBeforeItsTurnInsertsNothing(t *testing.T) {
 	stopNode(t, s, patience) // nothing is in flight after this
 
 	jobs, _ := countJobs(t, db)
-	require.Equal(t, submitLanes, jobs)
+	require.Equal(t, 1, jobs)
 }
 
 func TestSubmitOnlyWhileRunning(t *testing.T) {

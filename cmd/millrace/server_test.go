@@ -75,8 +75,10 @@ const greetSource = `export default async function (input, ctx) {
   return { greeting: "Hello, " + input.name };
 }`
 
+// The tests on a real server run one after the other: under the race detector the JavaScript engine takes all of a
+// processor, and the time limits of its calls are those of production.
+
 func TestJobsOnARealServer(t *testing.T) {
-	t.Parallel()
 	i := install(t)
 	dir := folder(t, map[string]string{
 		"greet.ts":     greetSource,
@@ -118,7 +120,6 @@ func (i *installation) waitFor(id string) apiclient.Job {
 }
 
 func TestDeploysOnARealServer(t *testing.T) {
-	t.Parallel()
 	i := install(t)
 	version := func(n int) string { return fmt.Sprintf("export default async () => %d", n) }
 	i.must("deploy", folder(t, map[string]string{"ff.js": version(1), "gg.js": version(1)}))
@@ -135,7 +136,6 @@ func TestDeploysOnARealServer(t *testing.T) {
 }
 
 func TestAccessOnARealServer(t *testing.T) {
-	t.Parallel()
 	i := install(t)
 	made := i.run("keys", "create", "reader", "--scope", "jobs:read:*", "--json")
 	var key struct{ ID, Key string }
@@ -201,7 +201,6 @@ func TestTailOverARestart(t *testing.T) {
 }
 
 func TestBatchOnARealServer(t *testing.T) {
-	t.Parallel()
 	i := install(t)
 	i.must("deploy", folder(t, map[string]string{"double.js": "export default async (n) => n * 2"}))
 	client, err := apiclient.New(apiclient.Config{URL: i.url(), Key: i.key})

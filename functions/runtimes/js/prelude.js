@@ -145,9 +145,18 @@
     reason = error;
     why();
   };
+  // Out of memory, the engine may throw nothing at all: what was caught has this text, and as the reason cannot be read.
+  const nothing = "[unsupported type]";
+  const thrown = () => {
+    try {
+      return reason;
+    } catch {
+      return null;
+    }
+  };
   const why = () => {
     if (!failed) return;
-    const { name, message, stack, retryable } = describe(reason);
+    const { name, message, stack, retryable } = describe(thrown());
     host("fail", name, message, stack, retryable);
   };
 
@@ -158,7 +167,7 @@
       text = stringify(value);
     } catch (error) {
       const { name, message } = describe(error);
-      if (error === null || message.startsWith("out of memory")) throw error;
+      if (error === null || message === nothing || message.startsWith("out of memory")) throw error;
       host("invalid", name, message);
       return undefined;
     }

@@ -22,7 +22,7 @@ import (
 func TestFaultsHarmNoNeighbour(t *testing.T) {
 	t.Parallel()
 	s := start(t, testdb.New(t), setup{js: functions.JSConfig{MemoryLimit: 16 << 20}})
-	length, neighbours := 1e7, 40 // some seconds
+	length, neighbours := 4e7, 40 // some seconds
 	if raceEnabled {
 		length, neighbours = 5e5, 15
 	}

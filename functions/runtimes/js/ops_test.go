@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"os"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -121,55 +119,6 @@ func TestManyAtOnce(t *testing.T) {
 	for _, err := range errs {
 		require.NoError(t, err)
 	}
-}
-
-// What the engine cannot interrupt is given up at its deadline; neighbours go on, and its memory stays accounted for.
-func TestUninterruptible(t *testing.T) {
-	t.Parallel()
-	var said lockedBuilder
-	runner := newRunner(t, js.Config{
-		MemoryLimit: 8 << 20, MaxMemory: 8 << 20, Budget: 16 << 20, Logger: slog.New(slog.NewTextHandler(&said, nil)),
-	})
-	length := 1e7 // some seconds
-	if js.RaceEnabled {
-		length = 4e5
-	}
-	stuck := prepare(t, runner, fmt.Sprintf(`export default () => Array.prototype.indexOf.call({length: %v}, 1)`, length))
-	neighbour := prepare(t, runner, `export default (n) => n + 1`)
-
-	begin := time.Now()
-	_, err := invoke(t, runner, stuck, "null", &recorder{}, 100*time.Millisecond)
-	require.Equal(t, jobs.CodeTimeout, failure(t, err).Code)
-	require.Less(t, time.Since(begin), patience)
-	require.Equal(t, 1, runner.Abandoned())
-	require.Contains(t, said.String(), "cannot be interrupted")
-
-	for i := range 20 {
-		output, err := invoke(t, runner, neighbour, fmt.Sprint(i), &recorder{}, patience)
-		require.NoError(t, err)
-		require.Equal(t, fmt.Sprint(i+1), output)
-	}
-	require.Eventually(t, func() bool { return runner.Abandoned() == 0 }, patience, 10*time.Millisecond)
-	require.Contains(t, said.String(), "ended after all")
-}
-
-type lockedBuilder struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *lockedBuilder) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-
-	return b.text.Write(p)
-}
-
-func (b *lockedBuilder) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-
-	return b.text.String()
 }
 
 func TestClosed(t *testing.T) {

@@ -171,6 +171,8 @@ func TestSlowProtocolClientIsCutAndRecovers(t *testing.T) {
 			s.publish("a", data)
 			sent++
 		}
+		s.publish("a", data) // nobody is connected: whatever was still flushed, this one was not
+		sent++
 		seen := 0
 		for {
 			m, err := c.read()

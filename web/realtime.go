@@ -59,7 +59,7 @@ func (s *Server) openDoors() (err error) {
 	return nil
 }
 
-// jobEvents is the SSE door on one job's channel, for those who may subscribe to that.
+// jobEvents is the stream door on one job's channel, for those who may subscribe to that.
 func (s *Server) jobEvents(c *fiber.Ctx) error {
 	id, err := jobID(c)
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *Server) jobEvents(c *fiber.Ctx) error {
 	query := c.Context().QueryArgs()
 	query.Del("channel")
 	query.Set("channels", channel)
-	return s.doors.SSE(c) //nolint:wrapcheck // mapped by problemOf
+	return s.doors.Stream(c) //nolint:wrapcheck // mapped by problemOf
 }
 
 // jobOwners remembers which function a job is of, which never changes, so that a pattern of jobs:read can be

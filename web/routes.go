@@ -184,7 +184,8 @@ func (s *Server) channelRoutes() []Route {
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/stream", Scope: AnyKey, Timeout: Endless, TokenQuery: true,
-			Upgrade: true, Handler: s.doors.SSE, Summary: "Server-sent events of ?channels=a,b.",
+			Upgrade: true, Handler: s.doors.Stream,
+			Summary: "The messages of ?channels=a,b: server-sent events, or NDJSON with Accept: application/x-ndjson.",
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/ws/raw", Scope: AnyKey, Timeout: Endless, TokenQuery: true,

@@ -72,27 +72,27 @@ func (d *Doors) credentials(c *fiber.Ctx) (*realtime.Credentials, error) {
 func (d *Doors) openStream(c *fiber.Ctx) (*place, *realtime.Stream, positions, error) {
 	credentials, err := d.credentials(c)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, positions{}, err
 	}
 	if credentials == nil {
-		return nil, nil, nil, ErrNoCredentials
+		return nil, nil, positions{}, ErrNoCredentials
 	}
 	names := channelNames(c)
 	if len(names) == 0 {
-		return nil, nil, nil, ErrNoChannels
+		return nil, nil, positions{}, ErrNoChannels
 	}
 	if !resumable(c, names) {
-		return nil, nil, nil, fmt.Errorf("%w: their event id would not fit into a request", realtime.ErrChannelLimit)
+		return nil, nil, positions{}, fmt.Errorf("%w: their event id would not fit into a request", realtime.ErrChannelLimit)
 	}
 	place, err := d.open.admit()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, positions{}, err
 	}
 	channels := startingAt(names, lastEventID(c))
 	stream, err := d.config.Hub.OpenStream(*credentials, channels)
 	if err != nil {
 		place.leave()
-		return nil, nil, nil, err //nolint:wrapcheck // says enough
+		return nil, nil, positions{}, err //nolint:wrapcheck // says enough
 	}
 	place.expect(stream.Close)
 	return place, stream, positionsOf(channels), nil
@@ -107,21 +107,24 @@ func resumable(c *fiber.Ctx, names []string) bool {
 	return around+head+longestID(names) <= limit
 }
 
-// channelNames copies the names out of the request, whose buffers are used again.
+// channelNames copies the names out of the request, whose buffers are used again; each once.
 func channelNames(c *fiber.Ctx) []string {
 	var names []string
+	seen := make(map[string]bool)
+	add := func(name string) {
+		if name != "" && !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
 	query := c.Context().QueryArgs()
 	for _, list := range query.PeekMulti("channels") {
 		for name := range strings.SplitSeq(string(list), ",") {
-			if name != "" {
-				names = append(names, name)
-			}
+			add(name)
 		}
 	}
 	for _, name := range query.PeekMulti("channel") {
-		if len(name) > 0 {
-			names = append(names, string(name))
-		}
+		add(string(name))
 	}
 	return names
 }

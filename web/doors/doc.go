@@ -1,5 +1,5 @@
 // Package doors lets browsers and programs into the realtime hub: the official centrifuge protocol over
-// WebSocket (Protocol), server-sent events (SSE) and plain WebSocket (Raw).
+// WebSocket (Protocol), server-sent events or lines of JSON over HTTP (Stream) and plain WebSocket (Raw).
 //
 // # Promises
 //

@@ -41,7 +41,7 @@ type Config struct {
 	Origins func(origin, host string) bool
 	// MaxConnections bounds what is open at once; 0 means 20,000 (a polled one takes about 10 kB, others 25).
 	MaxConnections int
-	// Heartbeat is how often SSE and plain WebSocket connections hear something; 0 means 15 s.
+	// Heartbeat is how often streams and plain WebSockets hear something; 0 means 15 s.
 	Heartbeat time.Duration
 	// WriteTimeout is how long one write may take before the peer counts as gone; 0 means 10 s.
 	WriteTimeout time.Duration

@@ -121,7 +121,7 @@ func open(t *testing.T, s setup) *site {
 	app := fiber.New(s.server)
 	require.NoError(t, doors.Prepare(app))
 	app.Get("/v1/ws", d.Protocol)
-	app.Get("/v1/stream", d.SSE)
+	app.Get("/v1/stream", d.Stream)
 	app.Get("/v1/ws/raw", d.Raw)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -9,13 +9,13 @@ import (
 	"github.com/millrace-dev/millrace/realtime"
 )
 
-// The messages of SSE and plain WebSocket, one JSON object each:
+// The messages of streams and plain WebSockets, one JSON object each:
 //
 //	{"channel":"room:a","offset":12,"epoch":"x","data":{…}}           a publication
 //	{"channel":"job:7","snapshot":true,"data":{…}}                    the state of a view, its first message
 //	{"event":"subscribed","channel":"room:a","offset":11,"epoch":"x","recovered":true}
 //	{"event":"unrecoverable","channel":"room:a","offset":11,"epoch":"x"}
-//	{"event":"disconnect","code":3001,"reason":"shutdown","reconnect":true}    SSE only, the last one
+//	{"event":"disconnect","code":3001,"reason":"shutdown","reconnect":true}    streams only, the last one
 //
 // offset and epoch are left out where a channel keeps no history. Data that is not JSON comes as "base64".
 const (

@@ -39,7 +39,7 @@ func TestRawMessages(t *testing.T) {
 		realtime.Namespace{Name: "bytes", Ephemeral: true, Binary: true},
 	)}})
 	first := s.publish("a", `1`)
-	c := s.client("/v1/ws/raw?channels=a,bytes:x,job:1&last_event_id="+url.QueryEscape("a=0."+first.Epoch), ann)
+	c := s.client("/v1/ws/raw?channels=a,bytes:x,job:1&last_event_id="+url.QueryEscape("a="+first.Epoch+":0"), ann)
 	require.Equal(t, message{"event": "subscribed", "channel": "a", "offset": 0.0, "epoch": first.Epoch, "recovered": true}, c.next())
 	require.Equal(t, message{"channel": "a", "offset": 1.0, "epoch": first.Epoch, "data": 1.0}, c.next())
 	require.Equal(t, message{"event": "subscribed", "channel": "bytes:x", "recovered": false}, c.next())

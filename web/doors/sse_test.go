@@ -63,7 +63,7 @@ func TestSSEResumes(t *testing.T) {
 		header, query := ann.Clone(), on("a,b")
 		if turn%2 == 0 {
 			header.Set("Last-Event-ID", id)
-			query.Set("last_event_id", "a=0.old") // what the address began with; the header is newer
+			query.Set("last_event_id", "old:0") // what the address began with; the header is newer
 		} else {
 			query.Set("last_event_id", id)
 		}
@@ -91,13 +91,13 @@ func TestSSETellsWhatCannotBeRecovered(t *testing.T) {
 	t.Parallel()
 	s := open(t, setup{})
 	position := s.publish("a", `1`)
-	for _, id := range []string{"a=0.other", "a=9." + position.Epoch, "nonsense", "a=x.y", "%zz"} {
+	for _, id := range []string{"other:0", "a=other:0", position.Epoch + ":9", "nonsense", "a=y:x", "%zz"} {
 		query := on("a")
 		query.Set("last_event_id", id)
 		first := s.events(query, ann).next()
 		require.Equal(t, "unrecoverable", first.name, id)
 		require.InEpsilon(t, 1, first.json(t)["offset"], 0)
-		require.Equal(t, "a=1."+position.Epoch, first.id)
+		require.Equal(t, position.Epoch+":1", first.id)
 	}
 }
 
@@ -210,7 +210,7 @@ func TestStreamThatLosesAChannelEnds(t *testing.T) {
 		s.publish("a", `"`+strings.Repeat("x", 60<<10)+`"`)
 	}
 	query := on("a,job:1")
-	query.Set("last_event_id", "a=1."+position.Epoch)
+	query.Set("last_event_id", "a="+position.Epoch+":1")
 	stream := s.events(query, ann)
 	require.Equal(t, http.StatusOK, stream.response.StatusCode)
 	got := stream.next()

@@ -1,0 +1,37 @@
+package doors
+
+import (
+	"bufio"
+
+	"github.com/millrace-dev/millrace/realtime"
+)
+
+// ndjson is the format application/x-ndjson: the messages of this package, one a line. A blank line, which readers
+// of NDJSON skip, is its sign of life. Write errors stay in the writer until it is flushed.
+type ndjson struct {
+	to   *bufio.Writer
+	line []byte // used again for each
+}
+
+func (n *ndjson) begin() {}
+
+func (n *ndjson) event(event realtime.Event) { n.write(appendMessage(n.line[:0], event)) }
+
+func (n *ndjson) idle() { _ = n.to.WriteByte('\n') }
+
+func (n *ndjson) end(why realtime.DisconnectError) { n.write(appendDisconnect(n.line[:0], why)) }
+
+// write writes one object. A line break can only stand between two of its words, since JSON's strings hold none.
+func (n *ndjson) write(object []byte) {
+	for i, b := range object {
+		if b == '\n' || b == '\r' {
+			object[i] = ' '
+		}
+	}
+	n.line = append(object, '\n')
+	_, _ = n.to.Write(n.line)
+	const kept = 64 << 10
+	if cap(n.line) > kept {
+		n.line = nil
+	}
+}

@@ -1,0 +1,28 @@
+/** How a job is run. Durations are texts such as "10s", "5m", "1h30m", or numbers of seconds. */
+export interface JobOptions {
+  queue?: string;
+  /** 1 (first) to 4 (last) */
+  priority?: number;
+  maxAttempts?: number;
+  /** of one attempt */
+  timeout?: string | number;
+  /** not before this time */
+  runAt?: Date | string;
+  /** not before this much time has passed */
+  delay?: string | number;
+  tags?: string[];
+  /** Requests with one key and one content make one job. */
+  idempotencyKey?: string;
+}
+
+/** toWire is the options in the server's words, without those that are not set. */
+export function toWire(options: JobOptions): Record<string, unknown> {
+  const { maxAttempts, runAt, idempotencyKey, ...same } = options;
+  const wire: Record<string, unknown> = {
+    ...same,
+    max_attempts: maxAttempts,
+    run_at: runAt instanceof Date ? runAt.toISOString() : runAt,
+    idempotency_key: idempotencyKey,
+  };
+  return Object.fromEntries(Object.entries(wire).filter(([, value]) => value !== undefined));
+}

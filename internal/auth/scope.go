@@ -12,6 +12,10 @@ const (
 	ScopeJobsManage        = "jobs:manage"        // + pattern of function names
 	ScopeChannelsSubscribe = "channels:subscribe" // + pattern of channel names
 	ScopeChannelsPublish   = "channels:publish"   // + pattern of channel names
+	ScopeChannelsPresence  = "channels:presence"  // + pattern of channel names: who is there
+	ScopeConnectionsManage = "connections:manage" // disconnect, unsubscribe, refresh
+	ScopeNamespacesRead    = "namespaces:read"
+	ScopeNamespacesManage  = "namespaces:manage"
 	ScopeFunctionsRead     = "functions:read"
 	ScopeFunctionsDeploy   = "functions:deploy"
 	ScopeKeysManage        = "keys:manage"
@@ -30,6 +34,7 @@ type Scope struct {
 func Scopes() []string {
 	return []string{
 		ScopeJobsSubmit, ScopeJobsRead, ScopeJobsManage, ScopeChannelsSubscribe, ScopeChannelsPublish,
+		ScopeChannelsPresence, ScopeConnectionsManage, ScopeNamespacesRead, ScopeNamespacesManage,
 		ScopeFunctionsRead, ScopeFunctionsDeploy, ScopeKeysManage, ScopeTokensCreate, ScopeStatsRead, ScopeAdmin,
 	}
 }
@@ -37,7 +42,8 @@ func Scopes() []string {
 // Patterned reports whether the scope of this name is narrowed by a pattern.
 func Patterned(name string) bool {
 	switch name {
-	case ScopeJobsSubmit, ScopeJobsRead, ScopeJobsManage, ScopeChannelsSubscribe, ScopeChannelsPublish:
+	case ScopeJobsSubmit, ScopeJobsRead, ScopeJobsManage, ScopeChannelsSubscribe, ScopeChannelsPublish,
+		ScopeChannelsPresence:
 		return true
 	default:
 		return false

@@ -12,7 +12,7 @@ func TestParseScope(t *testing.T) {
 	for _, good := range []string{
 		"admin", "stats:read", "keys:manage", "tokens:create", "functions:read", "functions:deploy",
 		"jobs:submit:*", "jobs:read:orders.*", "jobs:manage:orders.charge", "channels:subscribe:room:*",
-		"channels:publish:room:lobby", "channels:publish:a b"[:18] + "c",
+		"channels:presence:room:*", "connections:manage", "namespaces:read", "namespaces:manage", "channels:publish:room:lobby", "channels:publish:a b"[:18] + "c",
 	} {
 		scope, err := ParseScope(good)
 		require.NoError(t, err, good)
@@ -22,6 +22,7 @@ func TestParseScope(t *testing.T) {
 		"", "*", "admin:*", "Admin", "admin ", "jobs", "jobs:*", "jobs:submit", "jobs:submit:", "jobs:submit*",
 		"jobs:submit:*.charge", "jobs:submit:**", "jobs:submit:a*b", "jobs:submit:a b", "jobs:submit:\u212a", "jobs:submit:a\x00",
 		"stats:read:*", "stats:readx", "jobs:read:" + strings.Repeat("a", 256), "jobs:write:*",
+		"channels:presence", "connections:manage:*", "namespaces", "namespaces:write",
 	} {
 		_, err := ParseScope(bad)
 		require.Error(t, err, "%q", bad)
@@ -71,6 +72,9 @@ func TestCovers(t *testing.T) {
 		{"jobs:read:orders.charge", "jobs:read:orders.charge*", false},
 		{"jobs:read:*", "jobs:submit:orders.*", false},
 		{"stats:read", "stats:read", true},
+		{"namespaces:manage", "namespaces:read", false},
+		{"channels:subscribe:*", "channels:presence:room:*", false},
+		{"channels:presence:room:*", "channels:presence:room:lobby", true},
 	} {
 		held, err := ParseScope(c.held)
 		require.NoError(t, err)

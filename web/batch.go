@@ -11,9 +11,6 @@ import (
 	"runtime/debug"
 
 	"github.com/gofiber/fiber/v2"
-
-	"github.com/millrace-dev/millrace/internal/auth"
-	"github.com/millrace-dev/millrace/jobs"
 )
 
 const (
@@ -23,26 +20,29 @@ const (
 	batchLines = 100_000
 )
 
-// batchItem is one line: a submission, or already the reason why it is none.
-type batchItem struct {
-	index   int
-	sub     jobs.Submission
+// batchItem is one line: what was read of it, or already the reason why that is nothing.
+type batchItem[T any] struct {
+	index   int // counts the lines that are not empty, or the elements, from 0
+	value   T
 	problem *Problem
 }
 
-// batchResult is what became of a line. Index counts the lines that are not empty, or the elements, from 0.
-type batchResult struct {
-	Index    int        `json:"index"`
-	ID       int64      `json:"id,string,omitempty"`
-	State    jobs.State `json:"state,omitempty"`
-	Replayed bool       `json:"replayed,omitempty"`
-	Error    *Problem   `json:"error,omitempty"`
+// batchKind is what becomes of the lines of a request: T is what one says, R a result.
+type batchKind[T, R any] interface {
+	// read decodes a line, and refuses what this caller may not do.
+	read(line []byte) (T, error)
+	// insert does what a group of lines asks for and returns the results of each, in order. The error is of the
+	// whole group, and those after it are left alone; its results are complete all the same.
+	insert(ctx context.Context, group []batchItem[T]) ([][]R, error)
+	refuse(index int, why *Problem) R
+	accepted(R) bool
 }
 
-// submitBatch answers 200 with one result for each submission; each is accepted or refused by itself. Lines
-// behind the last result, which then is an error, were not looked at. Whatever the body is said to be, one that opens
-// with a brace is read line by line: curl says it is a form, and most programs that it is JSON.
-func (s *Server) submitBatch(c *fiber.Ctx) error {
+// answerBatch answers 200 with the results of each line; each is accepted or refused by itself. Lines behind the
+// last result, which then is an error, were not looked at. Whatever the body is said to be, one that opens with a
+// brace is read line by line: curl says it is a form, and most programs that it is JSON. No line may be longer than
+// longest bytes.
+func answerBatch[T, R any](s *Server, c *fiber.Ctx, kind batchKind[T, R], longest int) error {
 	said := false
 	switch mediaType(&c.Context().Request.Header) {
 	case mimeNDJSON, "application/jsonl", "application/x-jsonlines":
@@ -58,16 +58,17 @@ func (s *Server) submitBatch(c *fiber.Ctx) error {
 	}
 	body.idle, body.most = true, 2*groupBytes // one group waits while one is inserted
 	from := bufio.NewReaderSize(body, lineBuffer)
+	batch := &batch[T, R]{ctx: c.UserContext(), kind: kind, results: []R{}}
 	if said {
-		return s.submitLines(c, from)
+		return batch.lines(c, linesOf(from, longest))
 	}
 	switch first, err := firstByte(from); {
 	case err != nil && !errors.Is(err, io.EOF):
 		return err
 	case err == nil && first == '{':
-		return s.submitLines(c, from)
+		return batch.lines(c, linesOf(from, longest))
 	default:
-		return s.submitArray(c, body, from)
+		return batch.array(c, body, from)
 	}
 }
 
@@ -84,8 +85,18 @@ func firstByte(from *bufio.Reader) (byte, error) {
 	}
 }
 
-// submitArray holds the whole array in memory, so it may be smaller than a stream of lines.
-func (s *Server) submitArray(c *fiber.Ctx, body *body, from io.Reader) error {
+// batch is one request's work. gather and read run on the request's goroutine, insert on one other.
+type batch[T, R any] struct {
+	ctx     context.Context //nolint:containedctx // the request's own, like the rest of it
+	kind    batchKind[T, R]
+	results []R
+	taken   bool // at least one was accepted
+	// failure is why a whole group could not be inserted: what comes after it is left alone.
+	failure error
+}
+
+// array holds the whole array in memory, so it may be smaller than a stream of lines.
+func (b *batch[T, R]) array(c *fiber.Ctx, body *body, from io.Reader) error {
 	if body.length > arrayBody {
 		return tooLarge(arrayBody)
 	}
@@ -107,30 +118,29 @@ func (s *Server) submitArray(c *fiber.Ctx, body *body, from io.Reader) error {
 		return err
 	}
 	if len(elements) > batchLines {
-		return problemf(CodeBodyTooLarge, "An array holds at most %d submissions.", batchLines)
+		return problemf(CodeBodyTooLarge, "An array holds at most %d elements.", batchLines)
 	}
-	batch := s.newBatch(c)
-	for start := 0; start < len(elements) && batch.failure == nil; start += groupItems {
-		var group []batchItem
+	for start := 0; start < len(elements) && b.failure == nil; start += groupItems {
+		var group []batchItem[T]
 		for i, element := range elements[start:min(start+groupItems, len(elements))] {
-			group = append(group, batch.read(start+i, element))
+			group = append(group, b.read(start+i, element))
 		}
-		batch.insert(group)
+		b.insert(group)
 	}
-	if err := batch.whole(nil); err != nil {
+	if err := b.whole(nil); err != nil {
 		return err
 	}
-	return writeJSON(c, http.StatusOK, batch.results)
+	return writeJSON(c, http.StatusOK, b.results)
 }
 
-// submitLines reads while it inserts.
-func (s *Server) submitLines(c *fiber.Ctx, from *bufio.Reader) error {
-	batch, queue := s.newBatch(c), newBatchQueue()
+// lines reads while it inserts.
+func (b *batch[T, R]) lines(c *fiber.Ctx, in *lines) error {
+	queue := newBatchQueue[T]()
 	inserted := make(chan struct{})
 	go func() {
 		defer close(inserted)
 		for group := queue.take(); len(group) > 0; group = queue.take() {
-			if batch.insertGuarded(group); batch.failure != nil {
+			if b.insertGuarded(group); b.failure != nil {
 				queue.fail()
 				return
 			}
@@ -138,15 +148,15 @@ func (s *Server) submitLines(c *fiber.Ctx, from *bufio.Reader) error {
 	}()
 	stopped := func() *Problem {
 		defer queue.close() // after a panic too: the inserter waits for it
-		return batch.gather(linesOf(from, s.cfg.MaxInput+bodyExtra), queue)
+		return b.gather(in, queue)
 	}()
 	<-inserted
-	if err := batch.whole(stopped); err != nil {
+	if err := b.whole(stopped); err != nil {
 		return err
 	}
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
-	for _, result := range batch.results {
+	for _, result := range b.results {
 		if err := encoder.Encode(result); err != nil {
 			return err //nolint:wrapcheck // cannot happen: it is our own type
 		}
@@ -154,29 +164,15 @@ func (s *Server) submitLines(c *fiber.Ctx, from *bufio.Reader) error {
 	return writeRaw(c, http.StatusOK, mimeNDJSON, out.Bytes())
 }
 
-// batch is one request's work. gather and read run on the request's goroutine, insert on one other.
-type batch struct {
-	ctx     context.Context //nolint:containedctx // the request's own, like the rest of it
-	jobs    *jobs.Service
-	who     auth.Identity
-	results []batchResult
-	// failure is why a whole group could not be inserted: what comes after it is left alone.
-	failure error
-}
-
-func (s *Server) newBatch(c *fiber.Ctx) *batch {
-	return &batch{ctx: c.UserContext(), jobs: s.cfg.Jobs, who: identityOf(c), results: []batchResult{}}
-}
-
 // gather reads to the end of the lines, or until the inserter wants no more. It returns why the lines could not
 // be read to their end, which is also the last item.
-func (b *batch) gather(in *lines, queue *batchQueue) *Problem {
+func (b *batch[T, R]) gather(in *lines, queue *batchQueue[T]) *Problem {
 	for index := 0; ; index++ {
 		line, err := in.next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		item := batchItem{index: index}
+		item := batchItem[T]{index: index}
 		switch {
 		case index == batchLines:
 			item.problem = problemf(CodeBodyTooLarge, "One request holds at most %d lines.", batchLines)
@@ -195,20 +191,16 @@ func (b *batch) gather(in *lines, queue *batchQueue) *Problem {
 	}
 }
 
-// read turns a line into an item: decoded, and allowed for this caller.
-func (b *batch) read(index int, line []byte) batchItem {
-	var said submission
-	if err := decodeJSON(line, &said); err != nil {
-		return batchItem{index: index, problem: problemOf(err)}
+func (b *batch[T, R]) read(index int, line []byte) batchItem[T] {
+	value, err := b.kind.read(line)
+	if err != nil {
+		return batchItem[T]{index: index, problem: problemOf(err)}
 	}
-	if !b.who.Allows(auth.ScopeJobsSubmit, said.Function) {
-		return batchItem{index: index, problem: forbidden(auth.ScopeJobsSubmit, said.Function)}
-	}
-	return batchItem{index: index, sub: said.job(b.who)}
+	return batchItem[T]{index: index, value: value}
 }
 
 // insertGuarded is insert off the request's goroutine, where nobody else would stop a panic.
-func (b *batch) insertGuarded(group []batchItem) {
+func (b *batch[T, R]) insertGuarded(group []batchItem[T]) {
 	defer func() {
 		if value := recover(); value != nil {
 			b.failure = &panicError{value: value, stack: debug.Stack()}
@@ -217,59 +209,37 @@ func (b *batch) insertGuarded(group []batchItem) {
 	b.insert(group)
 }
 
-// insert submits what is valid in a group and appends the results in the order of the lines.
-func (b *batch) insert(group []batchItem) {
-	var subs []jobs.Submission
+// insert does what is valid in a group and appends the results in the order of the lines.
+func (b *batch[T, R]) insert(group []batchItem[T]) {
+	var valid []batchItem[T]
 	for _, item := range group {
 		if item.problem == nil {
-			subs = append(subs, item.sub)
+			valid = append(valid, item)
 		}
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
 	defer cancel()
-	var answers []jobs.Result
-	if len(subs) > 0 {
-		var err error
-		if answers, err = b.jobs.SubmitMany(ctx, subs); err == nil {
-			err = outage(answers)
-		}
-		b.failure = err
+	var answers [][]R
+	if len(valid) > 0 {
+		answers, b.failure = b.kind.insert(ctx, valid)
 	}
 	for _, item := range group {
-		result := batchResult{Index: item.index, Error: item.problem}
-		if item.problem == nil {
-			result.take(answers[0], item.sub.Input)
-			answers = answers[1:]
+		if item.problem != nil {
+			b.results = append(b.results, b.kind.refuse(item.index, item.problem))
+			continue
 		}
-		b.results = append(b.results, result)
-	}
-}
-
-// outage is the error of a group of which nothing could be inserted for a reason that is not the submissions':
-// the next group would only wait for the same.
-func outage(answers []jobs.Result) error {
-	for _, answer := range answers {
-		if answer.Err == nil || problemOf(answer.Err).Status < http.StatusInternalServerError {
-			return nil
+		for _, result := range answers[0] {
+			b.taken = b.taken || b.kind.accepted(result)
+			b.results = append(b.results, result)
 		}
+		answers = answers[1:]
 	}
-	return answers[0].Err
-}
-
-func (r *batchResult) take(answer jobs.Result, input []byte) {
-	if answer.Err != nil {
-		r.Error = problemOf(submitProblem(answer.Err, input))
-		return
-	}
-	r.ID, r.State, r.Replayed = answer.Job.ID, answer.Job.State, answer.Job.Replayed
 }
 
 // whole is the error of the whole request: when nothing was accepted because nothing could be.
-func (b *batch) whole(stopped *Problem) error {
-	for _, r := range b.results {
-		if r.ID != 0 {
-			return nil
-		}
+func (b *batch[T, R]) whole(stopped *Problem) error {
+	if b.taken {
+		return nil
 	}
 	if b.failure == nil && stopped != nil && len(b.results) == 1 {
 		return stopped

@@ -10,23 +10,23 @@ const (
 
 // batchQueue is between the goroutine that reads lines and the one that inserts them: what has come in during one
 // insert is the next group. A reader that is faster waits.
-type batchQueue struct {
+type batchQueue[T any] struct {
 	mu     sync.Mutex
 	change sync.Cond
-	items  []batchItem
+	items  []batchItem[T]
 	bytes  int
 	closed bool // by the reader: there are no more
 	failed bool // by the inserter: no more are wanted
 }
 
-func newBatchQueue() *batchQueue {
-	q := &batchQueue{}
+func newBatchQueue[T any]() *batchQueue[T] {
+	q := &batchQueue[T]{}
 	q.change.L = &q.mu
 	return q
 }
 
 // put waits while a whole group is waiting, and reports whether more are wanted.
-func (q *batchQueue) put(item batchItem, size int) bool {
+func (q *batchQueue[T]) put(item batchItem[T], size int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for !q.failed && (len(q.items) >= groupItems || q.bytes >= groupBytes) {
@@ -42,7 +42,7 @@ func (q *batchQueue) put(item batchItem, size int) bool {
 }
 
 // take waits for at least one item and returns all there are; none after the last.
-func (q *batchQueue) take() []batchItem {
+func (q *batchQueue[T]) take() []batchItem[T] {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.items) == 0 && !q.closed {
@@ -55,7 +55,7 @@ func (q *batchQueue) take() []batchItem {
 }
 
 // close says that there are no more items.
-func (q *batchQueue) close() {
+func (q *batchQueue[T]) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
@@ -63,7 +63,7 @@ func (q *batchQueue) close() {
 }
 
 // fail says that no more items are wanted.
-func (q *batchQueue) fail() {
+func (q *batchQueue[T]) fail() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.failed = true

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/millrace-dev/millrace/internal/service"
 )
@@ -31,10 +34,14 @@ const (
 // is ever notified there, so listening would look healthy and hear nothing.
 var ErrReplica = errors.New("the server is a replica in recovery")
 
-// ListenerConfig is what a Listener needs. URL is required and must reach
-// Postgres directly: a transaction-pooling proxy cannot LISTEN.
+// ListenerConfig is what a Listener needs: URL or Poll.
 type ListenerConfig struct {
+	// URL must reach Postgres directly: a transaction-pooling proxy cannot
+	// LISTEN. See FindRoute.
 	URL string
+	// Poll, when above 0, makes a listener that opens no connection and tells
+	// the handlers at this interval that they may have missed something.
+	Poll time.Duration
 	// Logger gets one line when the connection is lost and one when it is
 	// back; nil means slog.Default().
 	Logger *slog.Logger
@@ -61,6 +68,8 @@ type Listener struct {
 	pid      atomic.Uint32
 	lastSeen atomic.Int64 // monotonic nanoseconds since born; 0 while LISTEN is not in force
 	born     time.Time
+	books    listenerBooks
+	echo     echo // of the goroutine that serves
 }
 
 type listenHandler struct {
@@ -91,6 +100,9 @@ func NewListener(cfg ListenerConfig) *Listener {
 // the first included, once LISTEN is in force: it reads what was missed. Its
 // ctx ends when that connection is lost or the listener stops; the next reset
 // waits until it has returned. Notifications may arrive while it runs.
+//
+// A listener that polls calls every onReset at its interval, one after the
+// other, so there it must not block for long.
 func (l *Listener) Handle(channel string, onNotify func(payload string), onReset func(ctx context.Context)) {
 	if l.Running() {
 		panic("postgres: Listener.Handle after Start")
@@ -107,6 +119,10 @@ func (l *Listener) Start(ctx context.Context) error {
 	runCtx, err := l.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("start the listener: %w", err)
+	}
+	if l.Polling() {
+		l.Go(l.poll)
+		return nil
 	}
 	conn, err := l.connect(ctx)
 	if err != nil {
@@ -135,12 +151,11 @@ func (l *Listener) run(ctx context.Context, conn *pgx.Conn) {
 		if ctx.Err() != nil {
 			return
 		}
-		lost := time.Now()
 		l.log.Warn("listening connection lost", "err", err)
 		if conn = l.reconnect(ctx); conn == nil {
 			return
 		}
-		l.log.Info("listening again", "deaf_for", time.Since(lost))
+		l.log.Info("listening again", "deaf_for", l.books.back())
 	}
 }
 
@@ -178,35 +193,21 @@ func (l *Listener) connect(ctx context.Context) (*pgx.Conn, error) {
 }
 
 func (l *Listener) listen(ctx context.Context, conn *pgx.Conn) error {
-	if err := l.beat(ctx, conn); err != nil {
+	// A channel of our own: everybody's heartbeats need not wake everybody.
+	l.echo = echo{channel: "millrace_echo_" + strconv.FormatUint(uint64(conn.PgConn().PID()), 10)}
+	if err := l.ask(ctx, conn, sqlListenerCheck); err != nil { // a replica refuses LISTEN with an error of its own
 		return err
 	}
 	// Each statement is a transaction of its own. A transaction left open here
 	// would keep the server's notification queue from ever being emptied.
 	setup := []string{"set statement_timeout = '5s'", "set idle_in_transaction_session_timeout = '5s'"}
-	for _, channel := range l.channels {
+	for _, channel := range append(slices.Clone(l.channels), l.echo.channel) {
 		setup = append(setup, "listen "+pgx.Identifier{channel}.Sanitize())
 	}
 	for _, sql := range setup {
 		if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
 			return fmt.Errorf("%s: %w", sql, err)
 		}
-	}
-	return nil
-}
-
-// beat is one round trip with a deadline. It also finds a server that has
-// become a replica behind an address that moved.
-func (l *Listener) beat(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.HeartbeatDeadline)
-	defer cancel()
-	var replica bool
-	err := conn.QueryRow(ctx, "select pg_is_in_recovery()", pgx.QueryExecModeSimpleProtocol).Scan(&replica)
-	if err != nil {
-		return fmt.Errorf("heartbeat of the listening connection: %w", err)
-	}
-	if replica {
-		return ErrReplica
 	}
 	return nil
 }
@@ -218,13 +219,13 @@ func (l *Listener) serve(ctx context.Context, conn *pgx.Conn) error {
 	defer cancel()
 	l.reset(ctx)
 	for {
-		if err := l.deliver(ctx, conn); err != nil {
-			return err
-		}
 		if err := l.beat(ctx, conn); err != nil {
 			return err
 		}
 		l.seen()
+		if err := l.deliver(ctx, conn); err != nil {
+			return err
+		}
 	}
 }
 
@@ -236,15 +237,25 @@ func (l *Listener) deliver(ctx context.Context, conn *pgx.Conn) error {
 		n, err := conn.WaitForNotification(interval)
 		switch {
 		case err == nil:
-			for _, h := range l.handlers[n.Channel] {
-				if h.onNotify != nil {
-					h.onNotify(n.Payload)
-				}
-			}
+			l.hear(n)
 		case interval.Err() != nil && ctx.Err() == nil && !conn.IsClosed():
 			return nil
 		default:
 			return fmt.Errorf("wait for a notification: %w", err)
+		}
+	}
+}
+
+func (l *Listener) hear(n *pgconn.Notification) {
+	l.echo.heard = true
+	if n.Channel == l.echo.channel {
+		l.echo.waiting = false
+		l.books.lag(time.Since(l.echo.sent))
+		return
+	}
+	for _, h := range l.handlers[n.Channel] {
+		if h.onNotify != nil {
+			h.onNotify(n.Payload)
 		}
 	}
 }
@@ -269,7 +280,7 @@ func (l *Listener) reset(ctx context.Context) {
 
 // drop forgets and closes the present connection.
 func (l *Listener) drop(conn *pgx.Conn) {
-	l.lastSeen.Store(0)
+	l.books.lost(l.born.Add(time.Duration(l.lastSeen.Swap(0))))
 	l.pid.Store(0)
 	closeConn(conn)
 }

@@ -25,18 +25,25 @@ type Config struct {
 const DefaultMaxConns = 16
 
 const (
+	searchPath = "search_path"
+
 	connectTimeout      = 5 * time.Second
 	healthCheckInterval = 15 * time.Second
 	maxConnIdle         = 5 * time.Minute
 )
 
-// Open makes a pool and checks it with one round trip.
+// Open makes a pool and checks it with one connection. Behind a proxy it prepares no statements by name.
 func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	pc, err := pgxpool.ParseConfig(cfg.URL)
 	if err != nil {
 		return nil, fmt.Errorf("parse the database URL: %w", err)
 	}
 	prepare(pc.ConnConfig, cfg.ApplicationName)
+	conn, err := dial(ctx, pc.ConnConfig)
+	if err != nil {
+		return nil, err
+	}
+	closeConn(conn)
 	pc.MaxConns = cfg.MaxConns
 	if pc.MaxConns <= 0 {
 		pc.MaxConns = DefaultMaxConns
@@ -48,26 +55,18 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database pool: %w", err)
 	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("connect to Postgres at %s: %w", where(pc.ConnConfig), err)
-	}
 	return pool, nil
 }
 
 // Connect opens one connection outside any pool, with the same settings as
-// Open. It is for what must not share a pool: LISTEN, session locks.
+// Open. It is for what must not share a pool: LISTEN, session locks. See FindRoute for those.
 func Connect(ctx context.Context, url, applicationName string) (*pgx.Conn, error) {
 	cc, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("parse the database URL: %w", err)
 	}
 	prepare(cc, applicationName)
-	conn, err := pgx.ConnectConfig(ctx, cc)
-	if err != nil {
-		return nil, fmt.Errorf("connect to Postgres at %s: %w", where(cc), err)
-	}
-	return conn, nil
+	return dial(ctx, cc)
 }
 
 // prepare sets what every connection of millrace has in common.
@@ -76,7 +75,7 @@ func prepare(cc *pgx.ConnConfig, applicationName string) {
 		applicationName = "millrace"
 	}
 	cc.RuntimeParams["application_name"] = applicationName
-	cc.RuntimeParams["search_path"] = ""
+	cc.RuntimeParams[searchPath] = ""
 	if cc.ConnectTimeout == 0 {
 		cc.ConnectTimeout = connectTimeout
 	}

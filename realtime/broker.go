@@ -130,6 +130,23 @@ func (b *broker) Unsubscribe(channel string) error {
 	return nil
 }
 
+// publishMany is a publishFunc.
+func (b *broker) publishMany(ctx context.Context, messages []Message) []Outcome {
+	outcomes := make([]Outcome, len(messages))
+	for i, m := range messages {
+		o := &m.Options
+		if o.HistoryTTL != 0 {
+			outcomes[i].Err = fmt.Errorf("%w: HistoryTTL", errUnsupported)
+			continue
+		}
+		position, repeated, err := b.publish(ctx, m.Channel, m.Data, centrifuge.PublishOptions{
+			IdempotencyKey: o.IdempotencyKey, Version: o.Version, VersionEpoch: o.VersionEpoch, Tags: o.Tags, UseDelta: o.Delta,
+		})
+		outcomes[i] = Outcome{PublishResult: PublishResult{Position: Position(position), Repeated: repeated}, Err: err}
+	}
+	return outcomes
+}
+
 // Publish is part of centrifuge.Broker. See publish.
 func (b *broker) Publish(channel string, data []byte, opts centrifuge.PublishOptions) (centrifuge.StreamPosition, bool, error) {
 	return b.publish(context.Background(), channel, data, opts)

@@ -14,6 +14,7 @@ func historyPage(result centrifuge.HistoryResult) HistoryPage {
 			Offset: publication.Offset,
 			Data:   publication.Data,
 			At:     timeOf(publication),
+			Tags:   publication.Tags,
 		})
 	}
 	return page
@@ -32,7 +33,7 @@ func protocolError(err error) *centrifuge.Error {
 	switch {
 	case errors.Is(err, ErrDenied), errors.Is(err, ErrReadOnly):
 		return centrifuge.ErrorPermissionDenied
-	case errors.Is(err, ErrChannelName), errors.Is(err, ErrNotJSON):
+	case errors.Is(err, ErrChannelName), errors.Is(err, ErrNotJSON), errors.Is(err, ErrOptions):
 		return centrifuge.ErrorBadRequest
 	case errors.Is(err, ErrTooLarge):
 		return centrifuge.ErrorLimitExceeded

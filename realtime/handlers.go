@@ -134,12 +134,12 @@ func (h *Hub) clientPublish(client *centrifuge.Client, event centrifuge.PublishE
 		return centrifuge.PublishReply{}, protocolError(err)
 	}
 	// The publish outlives the connection: it may be committed already when the client goes.
-	position, err := h.Publish(context.WithoutCancel(client.Context()), event.Channel, event.Data, PublishOptions{})
+	result, err := h.Publish(context.WithoutCancel(client.Context()), event.Channel, event.Data, PublishOptions{})
 	if err != nil {
 		return centrifuge.PublishReply{}, h.clientError(err, event.Channel)
 	}
 	return centrifuge.PublishReply{
-		Result: &centrifuge.PublishResult{StreamPosition: centrifuge.StreamPosition(position)},
+		Result: &centrifuge.PublishResult{StreamPosition: centrifuge.StreamPosition(result.Position)},
 	}, nil
 }
 

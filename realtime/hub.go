@@ -33,8 +33,6 @@ type Hub struct {
 // keepFunc says how much of a channel's history is kept; nothing of ephemeral ones and views.
 type keepFunc func(channel string) (size int, ttl time.Duration)
 
-type publishFunc func(ctx context.Context, channel string, data []byte, opts centrifuge.PublishOptions) (centrifuge.StreamPosition, bool, error)
-
 // New makes a hub whose channels are shared by all instances on one database. It registers its channels on
 // Config.Listener, so it comes before that is started.
 func New(config Config) (*Hub, error) {
@@ -53,7 +51,7 @@ func New(config Config) (*Hub, error) {
 		return nil, fmt.Errorf("make realtime broker: %w", err)
 	}
 	h.node.SetBroker(h.broker)
-	h.publish = h.broker.publish
+	h.publish = h.broker.publishMany
 	return h, nil
 }
 
@@ -107,29 +105,7 @@ func (h *Hub) Stop(ctx context.Context) error {
 	return errors.Join(append(errs, h.Base.Stop(ctx))...)
 }
 
-// Publish sends data to a channel and returns once that is committed, with the position that it got (zero for
-// ephemeral channels). The errors are ErrChannelName, ErrReadOnly, ErrTooLarge, ErrNotJSON, ErrBusy,
-// ErrOutcomeUnknown and ErrNotRunning.
-func (h *Hub) Publish(ctx context.Context, channel string, data []byte, opts PublishOptions) (Position, error) {
-	if err := h.publishable(channel, data); err != nil {
-		return Position{}, fmt.Errorf("publish to %q: %w", channel, err)
-	}
-	position, _, err := h.publish(ctx, channel, data, centrifuge.PublishOptions{IdempotencyKey: opts.IdempotencyKey})
-	if err != nil {
-		return Position{}, fmt.Errorf("publish to %q: %w", channel, err)
-	}
-	return Position(position), nil
-}
-
 func (h *Hub) isView(channel string) bool { return h.namespaces.of(channel).Source != nil }
-
-// publishable says why data cannot be published to a channel by anybody.
-func (h *Hub) publishable(channel string, data []byte) error {
-	if !h.Running() {
-		return ErrNotRunning
-	}
-	return h.admit(channel, data)
-}
 
 // admit says why a channel does not take data.
 func (h *Hub) admit(channel string, data []byte) error {

@@ -184,7 +184,7 @@ func (p *peer) ending() closing {
 
 func publish(t *testing.T, hub *realtime.Hub, channel, data string) realtime.Position {
 	t.Helper()
-	position, err := hub.Publish(t.Context(), channel, []byte(data), realtime.PublishOptions{})
+	result, err := hub.Publish(t.Context(), channel, []byte(data), realtime.PublishOptions{})
 	require.NoError(t, err)
-	return position
+	return result.Position
 }

@@ -30,16 +30,50 @@ func NewInMemory(config Config) (*Hub, error) {
 	}
 	broker := &memoryBroker{MemoryBroker: inner, keep: h.keep}
 	h.node.SetBroker(broker)
-	h.publish = func(_ context.Context, channel string, data []byte, opts centrifuge.PublishOptions) (centrifuge.StreamPosition, bool, error) {
-		return broker.Publish(channel, data, opts)
-	}
+	h.publish = broker.publishMany
 	return h, nil
+}
+
+// publishMany is a publishFunc.
+func (b *memoryBroker) publishMany(_ context.Context, messages []Message) []Outcome {
+	outcomes := make([]Outcome, len(messages))
+	for i := range messages {
+		outcomes[i].PublishResult, outcomes[i].Err = b.publishOne(&messages[i])
+	}
+	return outcomes
+}
+
+func (b *memoryBroker) publishOne(m *Message) (PublishResult, error) {
+	if m.Options.HistoryTTL != 0 {
+		return PublishResult{}, fmt.Errorf("%w: channels in memory keep every publication for the same time", ErrOptions)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var before uint64
+	if m.Options.Version > 0 { // the broker does not tell that it skipped one
+		_, top, err := b.MemoryBroker.History(m.Channel, centrifuge.HistoryOptions{})
+		if err != nil {
+			return PublishResult{}, fmt.Errorf("read the position: %w", err)
+		}
+		before = top.Offset
+	}
+	position, repeated, err := b.publish(m.Channel, m.Data, centrifuge.PublishOptions{
+		IdempotencyKey: m.Options.IdempotencyKey, Version: m.Options.Version, VersionEpoch: m.Options.VersionEpoch,
+		Tags: m.Options.Tags, UseDelta: m.Options.Delta,
+	})
+	skipped := m.Options.Version > 0 && !repeated && position.Offset == before
+	return PublishResult{Position: Position(position), Skipped: err == nil && skipped, Repeated: repeated}, err
 }
 
 // Publish is part of centrifuge.Broker.
 func (b *memoryBroker) Publish(channel string, data []byte, opts centrifuge.PublishOptions) (centrifuge.StreamPosition, bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.publish(channel, data, opts)
+}
+
+// publish is called with mu held.
+func (b *memoryBroker) publish(channel string, data []byte, opts centrifuge.PublishOptions) (centrifuge.StreamPosition, bool, error) {
 	opts.HistorySize, opts.HistoryTTL = b.keep(channel)
 	return b.MemoryBroker.Publish(channel, data, opts) //nolint:wrapcheck // the hub says what was being done
 }

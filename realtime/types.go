@@ -20,6 +20,8 @@ type Publication struct {
 	// At is when the message was committed, by the database's clock. It is zero where the message was
 	// never stored.
 	At time.Time
+	// Tags are those that it was published with.
+	Tags map[string]string
 }
 
 // Action is what somebody wants to do with a channel.
@@ -54,13 +56,6 @@ type Credentials struct {
 	// May answers from memory whether an action on a channel is granted; nil grants nothing. It is asked
 	// from several goroutines at once.
 	May func(action Action, channel string) bool
-}
-
-// PublishOptions change how one publication is made.
-type PublishOptions struct {
-	// IdempotencyKey makes a repeated publish to the same channel answer with the first one's position
-	// instead of publishing again.
-	IdempotencyKey string
 }
 
 // HistoryQuery selects publications of a channel's history.
@@ -110,6 +105,14 @@ type Namespace struct {
 	// Binary allows data that is not JSON. Only clients of the Protobuf protocol can read such channels:
 	// the others are disconnected with the protocol's code 3506.
 	Binary bool
+	// Delta lets publications be sent as the difference to the one before, to clients that ask for it.
+	Delta bool
+	// CacheRecovery makes channels remember their last publication for whoever comes: a subscriber that
+	// recovers gets that one alone, whatever it has missed.
+	CacheRecovery bool
+	// Relaxed acknowledges publications before they are on disk. A crash of Postgres may take the last
+	// moments; the epoch changes then, so that subscribers know.
+	Relaxed bool
 }
 
 // DefaultMaxSize is the limit of a publication's data in bytes where the namespace sets none.
@@ -142,6 +145,8 @@ var (
 	ErrTooLarge = errors.New("publication too large")
 	// ErrNotJSON is returned for data that is not JSON in namespaces that are not Binary.
 	ErrNotJSON = errors.New("publication is not JSON")
+	// ErrOptions is returned for PublishOptions that break a rule or that the channel does not have.
+	ErrOptions = errors.New("invalid publish options")
 	// ErrReadOnly is returned for a publish to a view channel.
 	ErrReadOnly = errors.New("channel is read-only")
 	// ErrNoHistory is returned for history calls on channels that keep none.

@@ -36,13 +36,13 @@ func (s *Server) publish(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	at, err := s.cfg.Hub.Publish(c.UserContext(), channel, data, realtime.PublishOptions{
+	result, err := s.cfg.Hub.Publish(c.UserContext(), channel, data, realtime.PublishOptions{
 		IdempotencyKey: ownKey(identityOf(c), c.Get(headerIdempotencyKey)),
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
-	return writeJSON(c, http.StatusOK, position(at))
+	return writeJSON(c, http.StatusOK, position(result.Position))
 }
 
 // publication is a message of the history: JSON as itself, anything else in base64.

@@ -286,7 +286,7 @@ func (c *client) closed() int {
 
 func (s *site) publish(channel, data string) realtime.Position {
 	s.t.Helper()
-	position, err := s.hub.Publish(s.t.Context(), channel, []byte(data), realtime.PublishOptions{})
+	result, err := s.hub.Publish(s.t.Context(), channel, []byte(data), realtime.PublishOptions{})
 	require.NoError(s.t, err)
-	return position
+	return result.Position
 }

@@ -21,7 +21,7 @@ const (
 
 	lockPoll = 100 * time.Millisecond
 
-	lockedConns = 2 // the lock's connection, and one for River's migrator
+	lockedConns = 2 // the lock's, and one for the migrations
 )
 
 // ErrUnknownVersion is returned by Down for a version that does not exist.
@@ -42,8 +42,8 @@ func (s Status) Pending() bool { return s.AppliedAt == nil }
 // to give two connections.
 func Up(ctx context.Context, pool *pgxpool.Pool) ([]Status, error) {
 	var done []Status
-	err := locked(ctx, pool, func(conn *pgx.Conn, list []migration) error {
-		applied, err := readApplied(ctx, conn)
+	err := locked(ctx, pool, func(list []migration) error {
+		applied, err := readApplied(ctx, pool)
 		if err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func Up(ctx context.Context, pool *pgxpool.Pool) ([]Status, error) {
 			if _, ok := applied[m.version]; ok {
 				continue
 			}
-			at, err := apply(ctx, conn, pool, m)
+			at, err := apply(ctx, pool, m)
 			if err != nil {
 				return err
 			}
@@ -66,11 +66,11 @@ func Up(ctx context.Context, pool *pgxpool.Pool) ([]Status, error) {
 // returns those that it reverted. Target 0 removes the schema.
 func Down(ctx context.Context, pool *pgxpool.Pool, target int) ([]Status, error) {
 	var done []Status
-	err := locked(ctx, pool, func(conn *pgx.Conn, list []migration) error {
+	err := locked(ctx, pool, func(list []migration) error {
 		if newest := list[len(list)-1].version; target < 0 || target > newest {
 			return fmt.Errorf("%w: %d; there are 1 to %d, and 0 for none", ErrUnknownVersion, target, newest)
 		}
-		applied, err := readApplied(ctx, conn)
+		applied, err := readApplied(ctx, pool)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func Down(ctx context.Context, pool *pgxpool.Pool, target int) ([]Status, error)
 			if !ok || m.version <= target {
 				continue
 			}
-			if err := revert(ctx, conn, pool, m); err != nil {
+			if err := revert(ctx, pool, m); err != nil {
 				return err
 			}
 			done = append(done, Status{m.version, m.name, &at})
@@ -87,7 +87,7 @@ func Down(ctx context.Context, pool *pgxpool.Pool, target int) ([]Status, error)
 		if target > 0 {
 			return nil
 		}
-		if _, err := conn.Exec(ctx, "drop table millrace.migration; drop schema millrace"); err != nil {
+		if _, err := pool.Exec(ctx, "drop table millrace.migration; drop schema millrace"); err != nil {
 			return fmt.Errorf("drop the schema: %w", err)
 		}
 		return nil
@@ -122,57 +122,62 @@ func List(ctx context.Context, pool *pgxpool.Pool) ([]Status, error) {
 	return out, nil
 }
 
-// locked runs f on one connection while it holds the migration lock.
-func locked(ctx context.Context, pool *pgxpool.Pool, f func(*pgx.Conn, []migration) error) error {
+// locked runs f while it holds the migration lock.
+func locked(ctx context.Context, pool *pgxpool.Pool, f func([]migration) error) error {
 	list, err := load(files)
 	if err != nil {
 		return err
 	}
-	if pool.Config().MaxConns < lockedConns { // River's migrator would wait for its own for ever
-		return fmt.Errorf("migrate: the pool gives 1 connection, and %d are needed", lockedConns)
+	if pool.Config().MaxConns < lockedConns { // f would wait for its own for ever
+		return fmt.Errorf("migrate: the pool gives %d connections, and %d are needed", pool.Config().MaxConns, lockedConns)
 	}
-	pc, err := pool.Acquire(ctx)
+	lock, err := takeLock(ctx, pool)
 	if err != nil {
-		return fmt.Errorf("get a connection to migrate with: %w", err)
-	}
-	defer pc.Release()
-	conn := pc.Conn()
-
-	if err := takeLock(ctx, conn); err != nil {
 		return err
 	}
-	defer func() {
-		// A lock that cannot be let go of ends with its connection.
-		if _, err := conn.Exec(context.WithoutCancel(ctx), "select pg_catalog.pg_advisory_unlock($1)", int64(lockKey)); err != nil {
-			_ = conn.Close(context.WithoutCancel(ctx))
-		}
-	}()
-	if err := bootstrap(ctx, conn); err != nil {
+	defer func() { _ = lock.Rollback(context.WithoutCancel(ctx)) }() // or it ends with its connection
+	if err := bootstrap(ctx, pool); err != nil {
 		return err
 	}
-	return f(conn, list)
+	return f(list)
 }
 
-// takeLock polls: a blocked pg_advisory_lock would hold back vacuum in the
-// whole cluster for as long as it waits.
-func takeLock(ctx context.Context, conn *pgx.Conn) error {
+// takeLock returns a transaction that holds the lock: one of the session would be owned by nobody behind a
+// transaction-pooling proxy. It holds back no vacuum. It polls, which a blocked pg_advisory_lock would not do
+// without holding back vacuum in the whole cluster.
+func takeLock(ctx context.Context, pool *pgxpool.Pool) (pgx.Tx, error) {
 	for {
-		var got bool
-		if err := conn.QueryRow(ctx, "select pg_catalog.pg_try_advisory_lock($1)", int64(lockKey)).Scan(&got); err != nil {
-			return fmt.Errorf("take the migration lock: %w", err)
-		}
-		if got {
-			return nil
+		tx, err := tryLock(ctx, pool)
+		if tx != nil || err != nil {
+			return tx, err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for another instance's migration: %w", ctx.Err())
+			return nil, fmt.Errorf("wait for another instance's migration: %w", ctx.Err())
 		case <-time.After(lockPoll + rand.N(lockPoll)): //nolint:gosec // jitter
 		}
 	}
 }
 
-func bootstrap(ctx context.Context, conn *pgx.Conn) error {
+// tryLock returns nil when somebody else has the lock.
+func tryLock(ctx context.Context, pool *pgxpool.Pool) (_ pgx.Tx, err error) {
+	tx, err := pool.Begin(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("take the migration lock: %w", err)
+	}
+	var got bool
+	const take = `select pg_catalog.pg_try_advisory_xact_lock($1)
+from pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true)`
+	if err = tx.QueryRow(ctx, take, int64(lockKey)).Scan(&got); err == nil && got {
+		return tx, nil
+	}
+	if err := errors.Join(err, tx.Rollback(context.WithoutCancel(ctx))); err != nil {
+		return nil, fmt.Errorf("take the migration lock: %w", err)
+	}
+	return nil, nil
+}
+
+func bootstrap(ctx context.Context, pool *pgxpool.Pool) error {
 	const sql = `
 create schema if not exists millrace;
 create table if not exists millrace.migration (
@@ -180,7 +185,7 @@ create table if not exists millrace.migration (
     name       text        not null,
     applied_at timestamptz not null default now()
 )`
-	if _, err := conn.Exec(ctx, "set client_min_messages = warning;"+sql+";reset client_min_messages"); err != nil {
+	if _, err := pool.Exec(ctx, "set client_min_messages = warning;"+sql+";reset client_min_messages"); err != nil {
 		return fmt.Errorf("make the schema millrace: %w", err)
 	}
 	return nil
@@ -204,8 +209,8 @@ func readApplied(ctx context.Context, q querier) (map[int]time.Time, error) {
 	return applied, nil
 }
 
-func apply(ctx context.Context, conn *pgx.Conn, pool *pgxpool.Pool, m migration) (at time.Time, err error) {
-	err = stepThenRecord(ctx, conn, pool, m, m.up, func(tx pgx.Tx) error {
+func apply(ctx context.Context, pool *pgxpool.Pool, m migration) (at time.Time, err error) {
+	err = stepThenRecord(ctx, pool, m, m.up, func(tx pgx.Tx) error {
 		const record = "insert into millrace.migration (version, name) values ($1, $2) returning applied_at"
 		return tx.QueryRow(ctx, record, m.version, m.name).Scan(&at)
 	})
@@ -215,8 +220,8 @@ func apply(ctx context.Context, conn *pgx.Conn, pool *pgxpool.Pool, m migration)
 	return at, nil
 }
 
-func revert(ctx context.Context, conn *pgx.Conn, pool *pgxpool.Pool, m migration) error {
-	err := stepThenRecord(ctx, conn, pool, m, m.down, func(tx pgx.Tx) error {
+func revert(ctx context.Context, pool *pgxpool.Pool, m migration) error {
+	err := stepThenRecord(ctx, pool, m, m.down, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, "delete from millrace.migration where version = $1", m.version)
 		return err //nolint:wrapcheck // named below
 	})
@@ -229,16 +234,16 @@ func revert(ctx context.Context, conn *pgx.Conn, pool *pgxpool.Pool, m migration
 // stepThenRecord runs a step and its record in one transaction, or the record
 // after the step for a migration that commits by itself.
 func stepThenRecord(
-	ctx context.Context, conn *pgx.Conn, pool *pgxpool.Pool, m migration, s step, record func(pgx.Tx) error,
+	ctx context.Context, pool *pgxpool.Pool, m migration, s step, record func(pgx.Tx) error,
 ) error {
 	if m.alone {
 		if err := s(ctx, nil, pool); err != nil {
 			return err
 		}
-		return pgx.BeginFunc(ctx, conn, record) //nolint:wrapcheck // the callers name the migration
+		return pgx.BeginFunc(ctx, pool, record) //nolint:wrapcheck // the callers name the migration
 	}
 	//nolint:wrapcheck // as above
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		if err := s(ctx, tx, nil); err != nil {
 			return err
 		}

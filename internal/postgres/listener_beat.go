@@ -18,7 +18,7 @@ type echo struct {
 	channel string
 	sent    time.Time
 	waiting bool // it has not come back
-	heard   bool // something has, since it was sent
+	heard   bool // something has, since the last heartbeat
 }
 
 const (
@@ -30,14 +30,15 @@ const (
 
 // beat is one round trip with a deadline. It also finds a server that has
 // become a replica behind an address that moved, and a connection on which
-// nothing is heard: whose last heartbeat sent a notification that has not come
-// back, nor has any other since.
+// nothing is heard: a notification that we sent has not come back, nor has any
+// other since the last heartbeat.
 func (l *Listener) beat(ctx context.Context, conn *pgx.Conn) error {
 	now := time.Now()
 	if l.echo.waiting && !l.echo.heard && now.Sub(l.echo.sent) >= l.cfg.HeartbeatDeadline {
 		return ErrDeaf
 	}
 	if l.echo.waiting { // behind others that still come in
+		l.echo.heard = false
 		return l.ask(ctx, conn, sqlListenerCheck)
 	}
 	l.echo.sent, l.echo.waiting, l.echo.heard = now, true, false

@@ -108,13 +108,33 @@ end $$;
 create constraint trigger outbox_gate after insert on millrace.outbox
     deferrable initially deferred for each row execute function millrace.outbox_gate();
 
--- What millrace.publish has to know of the instances' namespaces. Each instance
--- writes its own as it starts, so the settings are those of the last one.
+-- The settings of families of channels. Built-in ones are of the instances'
+-- configuration: each instance writes its own as it starts, for millrace.publish
+-- to know, so they are those of the last one. The others are edited by the API
+-- and live on every instance. Of the default namespace '' the stored one goes
+-- first, of the others the built-in one.
 create table millrace.namespace (
-    name      text    primary key,
-    read_only boolean not null,
-    any_bytes boolean not null,
-    max_size  integer not null
+    name           text        not null check (name !~ ':' and octet_length(name) <= 255),
+    built_in       boolean     not null,
+    read_only      boolean     not null, -- a view: nobody publishes
+    history_size   integer     not null check (history_size >= 0),
+    history_ttl    interval    not null check (history_ttl >= interval '0'),
+    ephemeral      boolean     not null,
+    personal       boolean     not null,
+    any_bytes      boolean     not null,
+    max_size       integer     not null check (max_size > 0),
+    subscribe      text        not null check (subscribe in ('key', 'user', 'anyone')),
+    publish        text        not null check (publish in ('key', 'user', 'anyone')),
+    presence_rule  text        not null check (presence_rule in ('key', 'user', 'anyone')),
+    history_rule   text        not null check (history_rule in ('key', 'user', 'anyone')),
+    presence       boolean     not null,
+    join_leave     boolean     not null,
+    delta          boolean     not null,
+    cache_recovery boolean     not null,
+    relaxed        boolean     not null,
+    publish_rate   integer     not null check (publish_rate >= 0), -- a second and connection; 0: the instance's
+    updated_at     timestamptz not null default now(),
+    primary key (name, built_in)
 );
 
 -- millrace.publish sends data to a channel when, and only when, the calling
@@ -141,7 +161,8 @@ begin
             using errcode = '22023', hint = '1 to 255 bytes without control characters, "name" or "namespace:name".';
     end if;
     select n.* into namespace from millrace.namespace n
-    where n.name in (split_part(publish.channel, ':', 1), '') order by n.name = '' limit 1;
+    where n.name in (split_part(publish.channel, ':', 1), '')
+    order by n.name = '', n.built_in = (n.name = '') limit 1;
     if namespace.read_only then
         raise exception 'millrace.publish: channel % is read-only', quote_literal(channel)
             using errcode = '42501', hint = 'It shows the state of something else; nobody publishes to it.';

@@ -17,8 +17,11 @@ import (
 type Config struct {
 	// Pool is for history and for handing publications over.
 	Pool *pgxpool.Pool
-	// URL is a direct connection string (not through a transaction pooler): the sequencer's session.
+	// URL is a direct connection string, for the sequencer's session.
 	URL string
+	// SharedURL says that URL leads through a proxy that pools transactions. The sequencer then keeps its lock in a
+	// transaction that stays open.
+	SharedURL bool
 	// Listener is the process's listening connection. The hub registers its channels on it in New.
 	Listener *postgres.Listener
 	// NodeID tells the instances of one database apart.
@@ -29,6 +32,11 @@ type Config struct {
 	// ErrUnauthenticated or ErrTokenExpired for tokens that do not do; any other error is taken for an
 	// outage, and the client tries again. Nil accepts no tokens.
 	Authenticate func(ctx context.Context, token string) (Credentials, error)
+	// AuthorizeSubscription turns the token of a subscribe frame into what it opens, for a channel and for the
+	// credentials of the connection. It returns an error that wraps ErrUnauthenticated for tokens that do not
+	// do, of another user or channel included, and ErrTokenExpired for those that ran out; any other error is
+	// taken for an outage. Nil accepts no such tokens.
+	AuthorizeSubscription func(ctx context.Context, token, channel string, c Credentials) (SubscriptionGrant, error)
 	// QueueSize is how many bytes may wait for a slow connection before it is disconnected with code 3008;
 	// 0 means 1 MiB.
 	QueueSize int

@@ -21,7 +21,7 @@ type Hub struct {
 
 	config     Config
 	log        *slog.Logger
-	namespaces namespaces
+	namespaces *namespaces
 	node       *centrifuge.Node
 	// broker is nil in hubs whose channels are in memory.
 	broker  *broker
@@ -82,7 +82,7 @@ func (h *Hub) Start(ctx context.Context) error {
 		return fmt.Errorf("start realtime: %w", err)
 	}
 	if h.broker != nil {
-		if err := h.namespaces.store(ctx, h.config.Pool); err != nil {
+		if err := h.startNamespaces(ctx); err != nil {
 			return errors.Join(fmt.Errorf("start realtime: %w", err), h.Stop(context.WithoutCancel(ctx)))
 		}
 		if err := h.broker.Start(ctx); err != nil {
@@ -166,19 +166,6 @@ func (h *Hub) readable(channel string) error {
 
 // Deliver sends data, which must be JSON, to this instance's subscribers of a view channel. It does not block.
 func (h *Hub) Deliver(channel string, data []byte) { h.views.deliver(channel, data) }
-
-// Allow says whether credentials grant an action on a channel; the error is ErrChannelName or ErrDenied.
-func (h *Hub) Allow(credentials Credentials, action Action, channel string) error {
-	if err := ValidateChannel(channel); err != nil {
-		return err
-	}
-	personal := action == ActionSubscribe && credentials.User != "" &&
-		h.namespaces.of(channel).Personal && channel == h.namespaces.of(channel).Name+":"+credentials.User
-	if personal || (credentials.May != nil && credentials.May(action, channel)) {
-		return nil
-	}
-	return fmt.Errorf("%w: %s %q", ErrDenied, action, channel)
-}
 
 // MaxFrame is the most bytes that one inbound frame of the official protocol needs: the largest publication
 // and its envelope.

@@ -1,12 +1,67 @@
 package realtime
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
+
+// Rule says who may do something with the channels of a namespace.
+type Rule string
+
+// The rules. Under each of them those may, too, whom the one before it lets.
+const (
+	// RuleKey is for those who were granted it: API keys by their scopes, users by their tokens. It is what
+	// the empty rule means.
+	RuleKey Rule = "key"
+	// RuleUser is for every end user, whatever the token grants.
+	RuleUser Rule = "user"
+	// RuleAnyone is for everybody, connections without any credentials included.
+	RuleAnyone Rule = "anyone"
+)
+
+// Namespace is the settings of a family of channels: "room:lobby" belongs to the namespace "room"; a channel
+// without ':' belongs to the namespace of that name if there is one, else to the default namespace "".
+type Namespace struct {
+	Name string
+	// HistorySize and HistoryTTL bound what is kept of each channel; both are needed for recovery.
+	HistorySize int
+	HistoryTTL  time.Duration
+	// Ephemeral channels are never stored: publications reach whoever is connected, at most once.
+	Ephemeral bool
+	// Source makes the channels views: nobody publishes to them, each subscriber gets the source's snapshot
+	// first and then what Hub.Deliver sends.
+	Source Source
+	// MaxSize is the most bytes of data in a publication; 0 means DefaultMaxSize.
+	MaxSize int
+	// Personal opens "name:<user id>" to subscriptions of that user, and its history, without any other grant.
+	Personal bool
+	// Binary allows data that is not JSON. Only clients of the Protobuf protocol can read such channels:
+	// the others are disconnected with the protocol's code 3506.
+	Binary bool
+
+	// Subscribe, Publish, PresenceRule and HistoryRule say who may subscribe, publish, see who is subscribed,
+	// and read the history other than by recovering. Empty means RuleKey.
+	Subscribe, Publish, PresenceRule, HistoryRule Rule
+	// Presence keeps who is subscribed to each channel.
+	Presence bool
+	// JoinLeave tells subscribers who comes and goes.
+	JoinLeave bool
+	// Delta lets publications be sent as the difference to the one before, to clients that ask for it.
+	Delta bool
+	// CacheRecovery makes channels remember their last publication for whoever comes: a subscriber that
+	// recovers gets that one alone, whatever it has missed.
+	CacheRecovery bool
+	// Relaxed acknowledges publications before they are on disk. A crash of Postgres may take the last
+	// moments; the epoch changes then, so that subscribers know.
+	Relaxed bool
+	// PublishRate is how many publishes a second one connection may send to the namespace; 0 means
+	// Config.PublishRate.
+	PublishRate int
+}
+
+// DefaultMaxSize is the limit of a publication's data in bytes where the namespace sets none.
+const DefaultMaxSize = 64 << 10
 
 // DefaultNamespaces are those of a hub with no Config.Namespaces: the default one, which keeps the last 500
 // publications of each channel for ten minutes, and "user", the personal channels "user:<user id>" with the
@@ -19,6 +74,25 @@ func DefaultNamespaces() []Namespace {
 	}
 }
 
+// rule is the one for an action, RuleKey where none is set.
+func (n *Namespace) rule(action Action) Rule {
+	rule := RuleKey
+	switch action {
+	case ActionSubscribe:
+		rule = n.Subscribe
+	case ActionPublish:
+		rule = n.Publish
+	case ActionPresence:
+		rule = n.PresenceRule
+	case ActionHistory:
+		rule = n.HistoryRule
+	}
+	if rule == "" {
+		rule = RuleKey
+	}
+	return rule
+}
+
 // keepsHistory says whether the namespace's channels have offsets and can be recovered.
 func (n *Namespace) keepsHistory() bool { return n.HistorySize > 0 && !n.Ephemeral && n.Source == nil }
 
@@ -29,64 +103,62 @@ func (n *Namespace) maxSize() int {
 	return n.MaxSize
 }
 
+// NamespaceError lists everything that is wrong with a namespace.
+type NamespaceError struct {
+	Name     string
+	Problems []NamespaceProblem
+}
+
+// NamespaceProblem is one mistake. Field is the setting's name in the API: "history_size".
+type NamespaceProblem struct{ Field, Message string }
+
+// Error joins the mistakes.
+func (e *NamespaceError) Error() string {
+	parts := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		parts[i] = p.Field + " " + p.Message
+	}
+	return fmt.Sprintf("namespace %q: %s", e.Name, strings.Join(parts, "; "))
+}
+
+// validate returns nil or a *NamespaceError.
 func (n *Namespace) validate() error {
 	isView, hasSize := n.Source != nil, n.HistorySize > 0
-	var errs []error
-	for _, rule := range []struct {
-		broken  bool
-		message string
+	var problems []NamespaceProblem
+	for _, check := range []struct {
+		broken         bool
+		field, message string
 	}{
-		{n.Name != "" && (strings.Contains(n.Name, ":") || ValidateChannel(n.Name) != nil), "name must be a channel name without ':'"},
-		{n.HistorySize < 0 || n.HistoryTTL < 0 || n.MaxSize < 0, "sizes and times must not be negative"},
-		{hasSize != (n.HistoryTTL > 0), "HistorySize and HistoryTTL go together"},
-		{hasSize && (n.Ephemeral || isView), "ephemeral channels and views keep no history"},
-		{!hasSize && !n.Ephemeral && !isView, "needs a history, or to be ephemeral, or a view"},
-		{n.Ephemeral && isView, "a view cannot be ephemeral: nobody publishes to it"},
+		{n.Name != "" && (strings.Contains(n.Name, ":") || ValidateChannel(n.Name) != nil), "name", "must be a channel name without ':'"},
+		{n.HistorySize < 0, "history_size", "must not be negative"},
+		{n.HistoryTTL < 0, "history_ttl", "must not be negative"},
+		{n.MaxSize < 0, "max_size", "must not be negative"},
+		{n.PublishRate < 0, "publish_rate", "must not be negative"},
+		{hasSize != (n.HistoryTTL > 0), "history_size", "goes together with history_ttl"},
+		{hasSize && (n.Ephemeral || isView), "history_size", "cannot be: ephemeral channels and views keep no history"},
+		{!hasSize && !n.Ephemeral && !isView, "history_size", "is needed, unless the namespace is ephemeral"},
+		{n.Ephemeral && isView, "ephemeral", "cannot be: nobody publishes to a view"},
+		{isView && n.rule(ActionPublish) != RuleKey, "publish", "cannot be opened: nobody publishes to a view"},
+		{!hasSize && n.rule(ActionHistory) != RuleKey, "history_rule", "cannot be opened: the channels keep no history"},
+		{!n.Presence && n.rule(ActionPresence) != RuleKey, "presence_rule", "cannot be opened: the channels keep no presence"},
+		{!hasSize && n.Delta, "delta", "needs a history"},
+		{!hasSize && n.CacheRecovery, "cache_recovery", "needs a history"},
+		{!hasSize && n.Relaxed, "relaxed", "needs a history: nothing else is written"},
 	} {
-		if rule.broken {
-			errs = append(errs, fmt.Errorf("namespace %q: %s", n.Name, rule.message)) //nolint:err113 // read by a person at start
+		if check.broken {
+			problems = append(problems, NamespaceProblem{check.field, check.message})
 		}
 	}
-	return errors.Join(errs...)
-}
-
-// namespaces finds the settings of a channel.
-type namespaces map[string]*Namespace
-
-func newNamespaces(list []Namespace) (namespaces, error) {
-	if len(list) == 0 {
-		list = DefaultNamespaces()
-	}
-	all := make(namespaces, len(list))
-	var errs []error
-	for _, n := range slices.Clone(list) {
-		if _, taken := all[n.Name]; taken {
-			errs = append(errs, fmt.Errorf("namespace %q: defined twice", n.Name)) //nolint:err113 // read by a person at start
+	for _, rule := range []struct {
+		field string
+		is    Rule
+	}{{"subscribe", n.Subscribe}, {"publish", n.Publish}, {"presence_rule", n.PresenceRule}, {"history_rule", n.HistoryRule}} {
+		if rule.is != "" && rule.is != RuleKey && rule.is != RuleUser && rule.is != RuleAnyone {
+			problems = append(problems, NamespaceProblem{rule.field, `must be "key", "user" or "anyone"`})
 		}
-		errs = append(errs, n.validate())
-		all[n.Name] = &n
 	}
-	if all[""] == nil {
-		errs = append(errs, errors.New(`the default namespace "" is missing`)) //nolint:err113 // read by a person at start
+	if len(problems) > 0 {
+		return &NamespaceError{Name: n.Name, Problems: problems}
 	}
-	return all, errors.Join(errs...)
-}
-
-// of returns the settings of a channel: those of the part before ':' (of the whole name when there is none),
-// and of the default namespace when nothing is defined under that name.
-func (all namespaces) of(channel string) *Namespace {
-	name, _, _ := strings.Cut(channel, ":")
-	if n, found := all[name]; found {
-		return n
-	}
-	return all[""]
-}
-
-// largest is the most bytes of data that any namespace takes.
-func (all namespaces) largest() int {
-	size := 0
-	for _, n := range all {
-		size = max(size, n.maxSize())
-	}
-	return size
+	return nil
 }

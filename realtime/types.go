@@ -24,40 +24,6 @@ type Publication struct {
 	Tags map[string]string
 }
 
-// Action is what somebody wants to do with a channel.
-type Action uint8
-
-// The actions that Credentials.May is asked about. Reading the history is part of ActionSubscribe.
-const (
-	ActionSubscribe Action = iota + 1
-	ActionPublish
-)
-
-// String is the action's word in messages and logs.
-func (a Action) String() string {
-	switch a {
-	case ActionSubscribe:
-		return "subscribe"
-	case ActionPublish:
-		return "publish"
-	default:
-		return "unknown"
-	}
-}
-
-// Credentials are what a connection may do and for how long.
-type Credentials struct {
-	// User is the id of the end user, empty for a server-side key.
-	User string
-	// Key is the id of the API key that vouches for the connection: revoking it closes the connection.
-	Key string
-	// ExpiresAt closes the connection at that time; zero means that it does not expire.
-	ExpiresAt time.Time
-	// May answers from memory whether an action on a channel is granted; nil grants nothing. It is asked
-	// from several goroutines at once.
-	May func(action Action, channel string) bool
-}
-
 // HistoryQuery selects publications of a channel's history.
 type HistoryQuery struct {
 	// Since is exclusive: forwards the publications after it, with Reverse those before it. Nil starts at
@@ -85,38 +51,6 @@ type HistoryPage struct {
 	Publications []Publication
 	Top          Position
 }
-
-// Namespace is the settings of a family of channels: "room:lobby" belongs to the namespace "room"; a channel
-// without ':' belongs to the namespace of that name if there is one, else to the default namespace "".
-type Namespace struct {
-	Name string
-	// HistorySize and HistoryTTL bound what is kept of each channel; both are needed for recovery.
-	HistorySize int
-	HistoryTTL  time.Duration
-	// Ephemeral channels are never stored: publications reach whoever is connected, at most once.
-	Ephemeral bool
-	// Source makes the channels views: nobody publishes to them, each subscriber gets the source's snapshot
-	// first and then what Hub.Deliver sends.
-	Source Source
-	// MaxSize is the most bytes of data in a publication; 0 means DefaultMaxSize.
-	MaxSize int
-	// Personal opens "name:<user id>" to subscriptions of that user without any other grant.
-	Personal bool
-	// Binary allows data that is not JSON. Only clients of the Protobuf protocol can read such channels:
-	// the others are disconnected with the protocol's code 3506.
-	Binary bool
-	// Delta lets publications be sent as the difference to the one before, to clients that ask for it.
-	Delta bool
-	// CacheRecovery makes channels remember their last publication for whoever comes: a subscriber that
-	// recovers gets that one alone, whatever it has missed.
-	CacheRecovery bool
-	// Relaxed acknowledges publications before they are on disk. A crash of Postgres may take the last
-	// moments; the epoch changes then, so that subscribers know.
-	Relaxed bool
-}
-
-// DefaultMaxSize is the limit of a publication's data in bytes where the namespace sets none.
-const DefaultMaxSize = 64 << 10
 
 // Source provides the state behind view channels.
 //

@@ -1,0 +1,1 @@
+delete from millrace.namespace where name = $1 and not built_in

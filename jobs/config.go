@@ -21,6 +21,10 @@ type Config struct {
 	// polls alone and take some seconds. It is started and stopped by the caller: after New, and after Stop.
 	Listener *postgres.Listener
 
+	// ListenPool is for River's own listening, where Pool leads through a proxy that pools transactions; nil means
+	// Pool. With a Listener that polls, River listens to nothing and polls too.
+	ListenPool *pgxpool.Pool
+
 	// Executor runs the functions. Required: submissions ask it for a function's settings too.
 	Executor Executor
 
@@ -61,6 +65,10 @@ const (
 func (c Config) withDefaults() (Config, error) {
 	if c.NodeName == "" {
 		c.NodeName = c.NodeID
+	}
+
+	if c.ListenPool == nil {
+		c.ListenPool = c.Pool
 	}
 
 	if c.MaxInput == 0 {

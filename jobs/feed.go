@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -20,7 +21,8 @@ const (
 type feed struct {
 	mu       sync.Mutex
 	on       bool
-	again    bool // send a snapshot: something may be missing
+	again    bool   // send a snapshot: something may be missing
+	snapshot []byte // the last one sent, until something else was; a listener that polls asks for many
 	changes  map[int64]summary
 	order    []int64       // ids of changes in the order of their last one
 	more     int           // jobs whose change found no room
@@ -47,7 +49,7 @@ func (f *feed) watch(on bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
-	f.on, f.again, f.counts = on, false, nil
+	f.on, f.again, f.counts, f.snapshot = on, false, nil, nil
 	clear(f.changes)
 	f.order, f.more = nil, 0
 }
@@ -151,6 +153,17 @@ func (f *feed) counted(counts map[State]int, now time.Time) bool {
 	return true
 }
 
+// same reports whether a snapshot is what everybody was told last, and remembers it.
+func (f *feed) same(snapshot []byte) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	same := bytes.Equal(snapshot, f.snapshot)
+	f.snapshot = snapshot
+
+	return same
+}
+
 func (f *feed) told(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -175,7 +188,10 @@ func (w *watcher) tellFeed(ctx context.Context) error {
 			return fmt.Errorf("repair the feed of jobs: %w", err)
 		}
 
-		w.deliver(feedChannel, data)
+		if !w.feed.same(data) {
+			w.deliver(feedChannel, data)
+		}
+
 		w.feed.told(now)
 
 		return nil
@@ -189,6 +205,7 @@ func (w *watcher) tellFeed(ctx context.Context) error {
 	}
 
 	if len(changes.Jobs) > 0 || changes.Counts != nil {
+		w.feed.same(nil)
 		w.deliver(feedChannel, encode(changes))
 		w.feed.told(now)
 	}

@@ -19,8 +19,13 @@ import (
 type driver struct {
 	*riverpgxv5.Driver
 
-	pilot riverpilot.Pilot
-	exact bool // River's scheduler promotes nothing before its time
+	listen *riverpgxv5.Driver // on connections that can LISTEN
+	pilot  riverpilot.Pilot
+	exact  bool // River's scheduler promotes nothing before its time
+}
+
+func (d *driver) GetListener(params *riverdriver.GetListenenerParams) riverdriver.Listener {
+	return d.listen.GetListener(params)
 }
 
 func (d *driver) PluginInit(*baseservice.Archetype) {}

@@ -42,6 +42,7 @@ func newRiver(cfg *Config, worker *dispatcher, mayClaim func() bool) (*river.Cli
 		Logger:               slog.New(newCalmHandler(cfg.Logger.Handler())),
 		FetchCooldown:        fetchCooldown,
 		FetchPollInterval:    fetchPoll,
+		PollOnly:             cfg.Listener != nil && cfg.Listener.Polling(),
 		JobTimeout:           -1, // the dispatcher keeps the time; River would spend a goroutine a job on it
 		RescueStuckJobsAfter: neverRescue,
 		ReindexerIndexNames: []string{
@@ -58,7 +59,7 @@ func newRiver(cfg *Config, worker *dispatcher, mayClaim func() bool) (*river.Cli
 	}
 
 	client, err := river.NewClient(&driver{
-		Driver: riverpgxv5.New(cfg.Pool), pilot: hooks, exact: !cfg.StockDriver,
+		Driver: riverpgxv5.New(cfg.Pool), listen: riverpgxv5.New(cfg.ListenPool), pilot: hooks, exact: !cfg.StockDriver,
 	}, config)
 	if err != nil {
 		return nil, fmt.Errorf("make the River client: %w", err)

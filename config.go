@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/millrace-dev/millrace/realtime"
@@ -19,6 +20,8 @@ type Config struct {
 	// ListenURL reaches the same Postgres directly when DatabaseURL goes
 	// through a transaction-pooling proxy; empty means DatabaseURL.
 	ListenURL string
+	// Listen is ListenAuto, ListenNotify or ListenPoll; empty means ListenAuto.
+	Listen string
 	// MaxConns bounds the work pool; 0 means 16, and 4 is the least. Some four
 	// connections stand beside it: listening, River's own, the sequencer's session.
 	MaxConns int
@@ -26,6 +29,8 @@ type Config struct {
 	// Addr is the HOST:PORT to serve on; empty means 127.0.0.1:8080, port 0
 	// any free one.
 	Addr string
+	// ChannelLimit is the most channels of one connection; 0 means 128.
+	ChannelLimit int
 	// AllowedOrigins are the sites, such as "https://app.example.com", whose
 	// pages may open sockets and call the API. The server's own is always
 	// allowed.
@@ -70,6 +75,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.ListenURL == "" {
 		c.ListenURL = c.DatabaseURL
 	}
+	if c.Listen == "" {
+		c.Listen = ListenAuto
+	}
 	if c.Addr == "" {
 		c.Addr = defaultAddr
 	}
@@ -95,6 +103,12 @@ func (c Config) validate() error {
 	}
 	if c.MaxConns != 0 && (c.MaxConns < minConns || c.MaxConns > maxConns) {
 		errs = append(errs, fmt.Errorf("MaxConns must be %d to %d", minConns, maxConns))
+	}
+	if !slices.Contains([]string{ListenAuto, ListenNotify, ListenPoll}, c.Listen) {
+		errs = append(errs, fmt.Errorf("Listen is %q and must be %s, %s or %s", c.Listen, ListenAuto, ListenNotify, ListenPoll))
+	}
+	if c.ChannelLimit < 0 {
+		errs = append(errs, errors.New("ChannelLimit must not be negative"))
 	}
 	if c.DrainTimeout < 0 {
 		errs = append(errs, errors.New("DrainTimeout must not be negative"))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/service"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/realtime"
@@ -54,7 +55,8 @@ func (s jobSource) Snapshot(ctx context.Context, channel string) ([]byte, error)
 func (p *parts) buildHub() (err error) {
 	source := jobSource{p.jobs}
 	p.hub, err = realtime.New(realtime.Config{
-		Pool: p.pool, URL: p.cfg.ListenURL, Listener: p.listener, NodeID: p.nodeID,
+		Pool: p.pool, URL: p.cfg.ListenURL, SharedURL: p.routes.listen == postgres.RouteTransaction,
+		Listener: p.listener, NodeID: p.nodeID, ChannelLimit: p.cfg.ChannelLimit,
 		Namespaces: append([]realtime.Namespace{
 			{Name: jobNamespace, Source: source},
 			{Name: jobsNamespace, Source: source},

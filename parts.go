@@ -31,15 +31,17 @@ const stopTimeout = 15 * time.Second
 type parts struct {
 	cfg    Config
 	nodeID string
+	routes routes
 
-	pool      *pgxpool.Pool
-	listener  *postgres.Listener
-	metrics   *prometheus.Registry
-	auth      *auth.Store
-	functions *functions.Service
-	jobs      *jobs.Service
-	hub       *realtime.Hub
-	web       *web.Server
+	pool       *pgxpool.Pool
+	listenPool *pgxpool.Pool // nil: River may listen on pool
+	listener   *postgres.Listener
+	metrics    *prometheus.Registry
+	auth       *auth.Store
+	functions  *functions.Service
+	jobs       *jobs.Service
+	hub        *realtime.Hub
+	web        *web.Server
 
 	links links
 	group service.Group
@@ -54,19 +56,24 @@ func assemble(ctx context.Context, cfg Config, natives []func(*functions.Service
 		}
 	}
 	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if p.routes, err = findRoutes(ctx, p.cfg); err != nil {
+		return nil, err
+	}
 	p.pool, err = postgres.Open(ctx, postgres.Config{URL: cfg.DatabaseURL, MaxConns: int32(cfg.MaxConns)}) //nolint:gosec // bounded by the configuration
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			p.pool.Close()
+			p.closePools()
 		}
 	}()
 	if err := p.migrate(ctx); err != nil {
 		return nil, err
 	}
-	p.listener = postgres.NewListener(postgres.ListenerConfig{URL: cfg.ListenURL, Logger: cfg.Logger})
+	if err := p.openListening(ctx); err != nil {
+		return nil, err
+	}
 	if err := p.build(natives); err != nil {
 		return nil, err
 	}
@@ -120,7 +127,7 @@ func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 		}
 	}
 	p.jobs, err = jobs.New(jobs.Config{
-		Pool: p.pool, Listener: p.listener, Executor: p.functions,
+		Pool: p.pool, Listener: p.listener, ListenPool: p.listenPool, Executor: p.functions,
 		NodeID: p.nodeID, NodeName: p.cfg.NodeName, Queues: p.cfg.Queues,
 		Deliver: p.links.deliver, Logger: p.cfg.Logger,
 	})
@@ -187,7 +194,7 @@ func (p *parts) start(ctx context.Context) error {
 	p.group.Add("jobs", limited{p.jobs, p.cfg.DrainTimeout})
 	p.group.Add("web", limited{p.web, stopTimeout})
 	if err := p.group.Start(ctx); err != nil {
-		p.pool.Close()
+		p.closePools()
 		return err
 	}
 	return nil
@@ -195,7 +202,7 @@ func (p *parts) start(ctx context.Context) error {
 
 func (p *parts) stop(ctx context.Context) error {
 	err := p.group.Stop(ctx)
-	p.pool.Close()
+	p.closePools()
 	return err
 }
 
@@ -205,7 +212,7 @@ func (p *parts) readiness() func(context.Context) error {
 		web.Check{Name: "database", Run: p.pool.Ping},
 		web.Check{Name: "migrations", Run: p.migrated},
 		web.Check{Name: "listener", Run: func(context.Context) error {
-			if !p.listener.Healthy() {
+			if !p.listener.Polling() && !p.listener.Healthy() {
 				return errors.New("the listening connection is down")
 			}
 			return nil

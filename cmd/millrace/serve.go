@@ -19,6 +19,8 @@ type serveCmd struct {
 	logFlags
 	Addr           string         `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on. Default: ${default}."`
 	ListenURL      string         `env:"MILLRACE_LISTEN_URL" placeholder:"URL" help:"Direct address of the same Postgres, when --database-url goes through a transaction-pooling proxy."`
+	Listen         string         `env:"MILLRACE_LISTEN" enum:"auto,notify,poll" default:"auto" help:"How to learn what other instances do: ${enum}. Auto polls where only a transaction-pooling proxy is reachable. Default: ${default}."`
+	ChannelLimit   int            `env:"MILLRACE_CHANNEL_LIMIT" default:"128" placeholder:"N" help:"Channels that one connection may have. Default: ${default}."`
 	AllowedOrigins []string       `placeholder:"ORIGIN" help:"Sites whose pages may call the API and open sockets, such as https://app.example.com."`
 	PublicURL      string         `env:"MILLRACE_PUBLIC_URL" placeholder:"URL" help:"Address that browsers know, such as https://jobs.example.com, when a proxy that speaks TLS stands in front."`
 	Queues         map[string]int `default:"default=100" mapsep:"," placeholder:"NAME=N" help:"Queues to work on, and how many jobs of each to run at once. Default: ${default}."`
@@ -34,6 +36,8 @@ func (s *serveCmd) Run(ctx context.Context, out *streams) error {
 	app, err := millrace.New(millrace.Config{
 		DatabaseURL:    s.DatabaseURL,
 		ListenURL:      s.ListenURL,
+		Listen:         s.Listen,
+		ChannelLimit:   s.ChannelLimit,
 		Addr:           s.Addr,
 		AllowedOrigins: s.AllowedOrigins,
 		PublicURL:      s.PublicURL,

@@ -78,7 +78,7 @@ func changeNamespaces(ctx context.Context, pool *pgxpool.Pool, change func(conte
 // columns are the parameters of namespace_put.sql.
 func (n *Namespace) columns(builtIn bool) []any {
 	return []any{
-		n.Name, builtIn, n.Source != nil, n.HistorySize, n.HistoryTTL, n.Ephemeral, n.Personal, n.Binary,
+		n.Name, builtIn, n.Source != nil, n.HistorySize, n.HistoryTTL.Seconds(), n.Ephemeral, n.Personal, n.Binary,
 		min(n.maxSize(), math.MaxInt32),
 		n.rule(ActionSubscribe), n.rule(ActionPublish), n.rule(ActionPresence), n.rule(ActionHistory),
 		n.Presence, n.JoinLeave, n.Delta, n.CacheRecovery, n.Relaxed, n.PublishRate,

@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"sync/atomic"
+	"time"
 )
 
 // connection is what the hub knows about one client; it travels in the client's context.
@@ -11,10 +12,14 @@ type connection struct {
 	door *Credentials
 	// current are the credentials in force, nil before the connection is authenticated.
 	current atomic.Pointer[Credentials]
+	// began is when the session began, after its door looked at the request.
+	began time.Time
 	// since is the revocations' count before the connection's credentials were looked at.
 	since uint64
 	// A subscription may load a whole history, so few run at once; publishes keep their order.
 	subscribes, publishes lane
+	// subscribing are the channels whose subscription is being set up.
+	subscribing channelSet
 }
 
 type connectionKey struct{}

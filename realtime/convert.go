@@ -39,7 +39,7 @@ func protocolError(err error) *centrifuge.Error {
 		return centrifuge.ErrorLimitExceeded
 	case errors.Is(err, ErrUnknownChannel):
 		return centrifuge.ErrorUnknownChannel
-	case errors.Is(err, ErrNoHistory):
+	case errors.Is(err, ErrNoHistory), errors.Is(err, ErrNoPresence):
 		return centrifuge.ErrorNotAvailable
 	case errors.Is(err, ErrUnrecoverable):
 		return centrifuge.ErrorUnrecoverablePosition

@@ -73,8 +73,8 @@ func expireAt(credentials Credentials) int64 {
 // connected sets the handlers of a client that has authenticated.
 func (h *Hub) connected(client *centrifuge.Client) {
 	conn := connectionOf(client.Context())
-	if h.revoked.hit(conn.credentials(), conn.since) {
-		client.Disconnect(centrifuge.DisconnectForceNoReconnect)
+	if disconnect := h.revoked.hit(conn.credentials(), client.ID(), conn, conn.since); disconnect != nil {
+		client.Disconnect(*disconnect)
 		return
 	}
 	client.OnSubscribe(func(event centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
@@ -107,6 +107,7 @@ func (h *Hub) spawn(f func()) bool { return h.Go(func(context.Context) { f() }) 
 
 func (h *Hub) subscribe(client *centrifuge.Client, event centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
 	conn := connectionOf(client.Context())
+	defer conn.subscribing.begin(event.Channel)()
 	if err := h.Allow(conn.credentials(), ActionSubscribe, event.Channel); err != nil {
 		answer(centrifuge.SubscribeReply{}, protocolError(err))
 		return

@@ -24,7 +24,9 @@ type Hub struct {
 	namespaces *namespaces
 	node       *centrifuge.Node
 	// broker is nil in hubs whose channels are in memory.
-	broker  *broker
+	broker *broker
+	// control is nil in hubs in memory: there is nobody else.
+	control *control
 	publish publishFunc
 	views   views
 	revoked revocations
@@ -52,6 +54,10 @@ func New(config Config) (*Hub, error) {
 	}
 	h.node.SetBroker(h.broker)
 	h.publish = h.broker.publishMany
+	h.control = newControl(config.Pool, config.Listener, h.log)
+	for kind, carry := range h.carry() {
+		h.onControl(kind, carry)
+	}
 	return h, nil
 }
 
@@ -82,6 +88,9 @@ func (h *Hub) Start(ctx context.Context) error {
 		return fmt.Errorf("start realtime: %w", err)
 	}
 	if h.broker != nil {
+		if err := h.control.Start(ctx); err != nil { // before anything is read that commands may change
+			return errors.Join(fmt.Errorf("start realtime: %w", err), h.Stop(context.WithoutCancel(ctx)))
+		}
 		if err := h.startNamespaces(ctx); err != nil {
 			return errors.Join(fmt.Errorf("start realtime: %w", err), h.Stop(context.WithoutCancel(ctx)))
 		}
@@ -100,7 +109,7 @@ func (h *Hub) Start(ctx context.Context) error {
 func (h *Hub) Stop(ctx context.Context) error {
 	errs := []error{h.node.Shutdown(ctx)}
 	if h.broker != nil {
-		errs = append(errs, h.broker.Stop(ctx))
+		errs = append(errs, h.control.Stop(ctx), h.broker.Stop(ctx))
 	}
 	return errors.Join(append(errs, h.Base.Stop(ctx))...)
 }

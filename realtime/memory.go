@@ -30,6 +30,11 @@ func NewInMemory(config Config) (*Hub, error) {
 	}
 	broker := &memoryBroker{MemoryBroker: inner, keep: h.keep}
 	h.node.SetBroker(broker)
+	members, err := centrifuge.NewMemoryPresenceManager(h.node, centrifuge.MemoryPresenceManagerConfig{})
+	if err != nil {
+		return nil, fmt.Errorf("make realtime presence: %w", err)
+	}
+	h.node.SetPresenceManager(members)
 	h.publish = broker.publishMany
 	return h, nil
 }

@@ -17,8 +17,8 @@ func (h *Hub) refresh(client *centrifuge.Client, token string) (centrifuge.Refre
 		return centrifuge.RefreshReply{}, centrifuge.DisconnectInvalidToken
 	}
 	conn.current.Store(&credentials)
-	if h.revoked.hit(credentials, since) {
-		return centrifuge.RefreshReply{}, centrifuge.DisconnectForceNoReconnect
+	if disconnect := h.revoked.hit(credentials, client.ID(), conn, since); disconnect != nil {
+		return centrifuge.RefreshReply{}, *disconnect
 	}
 	for _, channel := range client.Channels() {
 		if h.Allow(credentials, ActionSubscribe, channel) != nil {

@@ -23,20 +23,30 @@ type revocations struct {
 	recent []revocation
 }
 
+// revocation ends connections.
 type revocation struct {
-	number  uint64
-	at      time.Time
-	matches func(Credentials) bool
+	number uint64
+	// at is when it was decided, which may have been on another node and some time ago.
+	at         time.Time
+	matches    func(credentials Credentials, client string) bool
+	disconnect centrifuge.Disconnect
 }
 
-func (r *revocations) add(matches func(Credentials) bool) {
+// meets says whether a connection that began at some time is ended. Those that began well after the revocation were
+// let in by somebody who knew of it.
+func (r *revocation) meets(credentials Credentials, client string, began time.Time) bool {
+	return !began.After(r.at.Add(handshakeTime)) && r.matches(credentials, client)
+}
+
+func (r *revocations) add(revoked revocation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
 	now := time.Now()
 	r.recent = slices.DeleteFunc(r.recent, func(old revocation) bool { return now.Sub(old.at) >= revocationMemory })
 	r.count++
-	r.recent = append(r.recent, revocation{number: r.count, at: now, matches: matches})
+	revoked.number = r.count
+	r.recent = append(r.recent, revoked)
 }
 
 // before returns the count as it was some time ago, within the memory.
@@ -44,24 +54,35 @@ func (r *revocations) before(ago time.Duration) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	count := r.count
-	for _, revoked := range r.recent {
-		if time.Since(revoked.at) <= ago {
-			count = min(count, revoked.number-1)
+	for i := range r.recent {
+		if time.Since(r.recent[i].at) <= ago {
+			count = min(count, r.recent[i].number-1)
 		}
 	}
 	return count
 }
 
-// hit says whether credentials were revoked after the count was since.
-func (r *revocations) hit(credentials Credentials, since uint64) bool {
+// hit returns how a connection with these credentials ends, if they were revoked after the count was since.
+func (r *revocations) hit(credentials Credentials, client string, conn *connection, since uint64) *centrifuge.Disconnect {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, revoked := range r.recent {
-		if revoked.number > since && revoked.matches(credentials) {
-			return true
+	for i := range r.recent {
+		if revoked := &r.recent[i]; revoked.number > since && revoked.meets(credentials, client, conn.began) {
+			return &revoked.disconnect
 		}
 	}
-	return false
+	return nil
+}
+
+// revoke ends this hub's connections that a revocation meets, and those that it meets while they begin.
+func (h *Hub) revoke(revoked revocation) {
+	h.revoked.add(revoked)
+	for _, client := range h.node.Hub().Connections() {
+		conn := connectionOf(client.Context())
+		if revoked.meets(conn.credentials(), client.ID(), conn.began) {
+			client.Disconnect(revoked.disconnect)
+		}
+	}
 }
 
 // DisconnectWhere closes this instance's connections whose credentials match, with code 3503, which tells
@@ -69,12 +90,11 @@ func (r *revocations) hit(credentials Credentials, since uint64) bool {
 // the hub, and is asked again for connections that were being authenticated meanwhile: those that begin up to
 // 5 s later, since their door may have looked before.
 func (h *Hub) DisconnectWhere(matches func(Credentials) bool) {
-	h.revoked.add(matches)
-	for _, client := range h.node.Hub().Connections() {
-		if matches(connectionOf(client.Context()).credentials()) {
-			client.Disconnect(centrifuge.DisconnectForceNoReconnect)
-		}
-	}
+	h.revoke(revocation{
+		at:         time.Now(),
+		matches:    func(credentials Credentials, _ string) bool { return matches(credentials) },
+		disconnect: centrifuge.DisconnectForceNoReconnect,
+	})
 }
 
 // Connections is the number of authenticated connections on this instance, streams included.

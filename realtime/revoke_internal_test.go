@@ -11,16 +11,20 @@ func TestRevocationsBefore(t *testing.T) {
 	t.Parallel()
 	var r revocations
 	require.Zero(t, r.before(time.Hour))
-	r.add(func(c Credentials) bool { return c.Key == "a" })
-	r.recent[0].at = time.Now().Add(-time.Second)
-	r.add(func(c Credentials) bool { return c.Key == "b" })
-	r.recent[1].at = time.Now().Add(-time.Millisecond)
+	revoke := func(key string, ago time.Duration) {
+		r.add(revocation{at: time.Now().Add(-ago), matches: func(c Credentials, _ string) bool { return c.Key == key }})
+	}
+	revoke("a", time.Second)
+	revoke("b", time.Millisecond)
 	require.EqualValues(t, 2, r.before(0))
 	require.EqualValues(t, 1, r.before(time.Second/2))
 	require.EqualValues(t, 0, r.before(time.Minute))
-	require.True(t, r.hit(Credentials{Key: "b"}, 1))
-	require.False(t, r.hit(Credentials{Key: "a"}, 1))
+	conn := &connection{began: time.Now()}
+	require.NotNil(t, r.hit(Credentials{Key: "b"}, "", conn, 1))
+	require.Nil(t, r.hit(Credentials{Key: "a"}, "", conn, 1))
+	conn.began = time.Now().Add(2 * handshakeTime)
+	require.Nil(t, r.hit(Credentials{Key: "b"}, "", conn, 1), "who comes that late was let in by somebody who knew")
 	r.recent[0].at = time.Now().Add(-2 * revocationMemory)
-	r.add(func(Credentials) bool { return false })
+	revoke("c", 0)
 	require.Len(t, r.recent, 2)
 }

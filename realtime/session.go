@@ -71,7 +71,7 @@ func (h *Hub) newClient(transport centrifuge.Transport, credentials *Credentials
 	if credentials != nil {
 		authenticated = handshakeTime
 	}
-	conn := &connection{door: credentials, since: h.revoked.before(authenticated)}
+	conn := &connection{door: credentials, began: time.Now(), since: h.revoked.before(authenticated)}
 	ctx, cancel := context.WithCancel(conn.attach(context.Background()))
 	client, finish, err := centrifuge.NewClient(ctx, h.node, transport)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,8 +28,6 @@ const (
 	// promotePoll is how long a waiting job may stay unseen whose hint was lost, for instance because the node
 	// that made it wait died.
 	promotePoll = 5 * time.Second
-	// promoteGap bounds how often hints make a node look, and how soon it looks again for rows that others hold.
-	promoteGap = 20 * time.Millisecond
 
 	farAway = 100 * 365 * 24 * time.Hour
 )
@@ -39,17 +36,14 @@ const (
 // own scheduler runs each five seconds, and stays as a second pair of eyes.
 type promoter struct {
 	service.Base
+	alarm
 
 	pool *pgxpool.Pool
 	log  *slog.Logger
-
-	mu    sync.Mutex
-	until time.Time // when the loop looks next; the future's end while it looks
-	wake  chan struct{}
 }
 
 func newPromoter(pool *pgxpool.Pool, log *slog.Logger) *promoter {
-	return &promoter{pool: pool, log: log, wake: make(chan struct{}, 1)}
+	return &promoter{alarm: newAlarm(), pool: pool, log: log}
 }
 
 // Start begins to promote.
@@ -61,23 +55,6 @@ func (p *promoter) Start(ctx context.Context) error {
 	p.Go(p.loop)
 
 	return nil
-}
-
-// expect tells that a job will be due after delay. It is called once the job's row is committed; 0 means that the
-// time is not known.
-func (p *promoter) expect(delay time.Duration) {
-	p.mu.Lock()
-	sooner := time.Now().Add(delay).Before(p.until)
-	p.mu.Unlock()
-
-	if !sooner {
-		return
-	}
-
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
 }
 
 func (p *promoter) loop(ctx context.Context) {
@@ -98,39 +75,6 @@ func (p *promoter) loop(ctx context.Context) {
 		if !p.sleep(ctx, wait) {
 			return
 		}
-	}
-}
-
-// looking has everything wake the loop that is told from now on: a look that is under way may have missed it.
-func (p *promoter) looking() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-
-	p.until = time.Now().Add(farAway)
-}
-
-// sleep waits, or until it is told of something nearer, and reports false when the service stops.
-func (p *promoter) sleep(ctx context.Context, wait time.Duration) bool {
-	p.mu.Lock()
-	p.until = time.Now().Add(wait)
-	p.mu.Unlock()
-
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	case <-p.wake:
-	}
-
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(promoteGap):
-		return true
 	}
 }
 
@@ -163,7 +107,7 @@ func (p *promoter) step(ctx context.Context) (time.Duration, error) {
 
 	n, err := p.promote(ctx)
 	if err == nil && n == 0 {
-		return promoteGap, nil // others hold them
+		return alarmGap, nil // others hold them
 	}
 
 	return 0, err

@@ -29,6 +29,9 @@ const (
 	notifyWake         = "millrace_wake"
 )
 
+// pollEvery is how often publications are looked for where nothing is notified.
+const pollEvery = 100 * time.Millisecond
+
 // brokerTimeout bounds the calls that centrifuge makes without a context.
 const brokerTimeout = 10 * time.Second
 
@@ -40,6 +43,7 @@ var errUnsupported = errors.New("publish option is not supported on Postgres")
 type brokerConfig struct {
 	pool     *pgxpool.Pool
 	url      string // direct, for the sequencer's session
+	pooled   bool   // it leads through a proxy that pools transactions
 	listener *postgres.Listener
 	// keep says what is kept of a channel; size 0 means that it is ephemeral or
 	// a view. It alone decides: the history options of a publish do not.
@@ -72,15 +76,19 @@ func newBroker(cfg brokerConfig) (*broker, error) {
 		return nil, errors.New("configure the broker: a listener is needed") //nolint:err113 // read by a person at start
 	}
 	b := &broker{keep: cfg.keep, view: cfg.view, send: ephemeral.New(cfg.pool)}
+	var poll time.Duration
+	if cfg.listener.Polling() {
+		poll = pollEvery
+	}
 	var err error
 	b.write, err = sequencer.New(sequencer.Config{
-		Pool: cfg.pool, URL: cfg.url, Keep: cfg.keep, Admit: cfg.admit, Logger: cfg.logger,
+		Pool: cfg.pool, URL: cfg.url, Pooled: cfg.pooled, Poll: poll, Keep: cfg.keep, Admit: cfg.admit, Logger: cfg.logger,
 	})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it says what was being done
 	}
 	b.read, err = reader.New(reader.Config{
-		Pool: cfg.pool, Keep: cfg.keep, Healthy: cfg.listener.Healthy, Logger: cfg.logger,
+		Pool: cfg.pool, Keep: cfg.keep, Healthy: cfg.listener.Healthy, Poll: poll, Logger: cfg.logger,
 		Deliver: b.deliver, Rewound: b.rewound, Presence: b.presence, Published: b.published, Lost: b.write.Asked,
 	})
 	if err != nil {

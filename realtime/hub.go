@@ -46,7 +46,7 @@ func New(config Config) (*Hub, error) {
 		return nil, err
 	}
 	h.broker, err = newBroker(brokerConfig{
-		pool: config.Pool, url: config.URL, listener: config.Listener,
+		pool: config.Pool, url: config.URL, pooled: config.SharedURL, listener: config.Listener,
 		keep: h.keep, view: h.isView, admit: h.admit, logger: h.log,
 	})
 	if err != nil {

@@ -53,6 +53,9 @@ type Config struct {
 	// looked up. It must not block.
 	Lost func()
 
+	// Poll, when above 0, says that no notifications come in: subscribed channels
+	// are compared with their tops at this interval, if anything was published.
+	Poll time.Duration
 	// BufferBytes bounds the notifications that wait to be handed on; 0 means
 	// 32 MiB.
 	BufferBytes int
@@ -101,6 +104,9 @@ func (r *Reader) Start(ctx context.Context) error {
 	}
 	r.Go(r.dispatch)
 	r.Go(r.repairAll)
+	if r.cfg.Poll > 0 {
+		r.Go(r.poll)
+	}
 	return nil
 }
 
@@ -108,8 +114,11 @@ func (r *Reader) Start(ctx context.Context) error {
 func (r *Reader) OnNotify(payload string) { r.buffer.add(payload) }
 
 // OnReset repairs every subscribed channel, after the listening connection was
-// made anew.
+// made anew. A reader that polls does not need to be told.
 func (r *Reader) OnReset(context.Context) {
+	if r.cfg.Poll > 0 {
+		return
+	}
 	r.repairSubscribed()
 	r.cfg.Lost()
 }

@@ -6,6 +6,10 @@ import _ "embed" // the statements
 var (
 	//go:embed sql/top.sql
 	sqlTop string
+	//go:embed sql/state.sql
+	sqlState string
+	//go:embed sql/moved.sql
+	sqlMoved string
 	//go:embed sql/create.sql
 	sqlCreate string
 	//go:embed sql/history.sql

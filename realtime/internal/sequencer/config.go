@@ -14,6 +14,12 @@ type Config struct {
 	Pool *pgxpool.Pool
 	// URL reaches Postgres directly, for the session that holds the lock.
 	URL string
+	// Pooled says that URL leads through a proxy that pools transactions: the
+	// lock then lives in a transaction that stays open.
+	Pooled bool
+	// Poll, when above 0, says that notifications do not reach this instance:
+	// hand-overs are looked up at this interval.
+	Poll time.Duration
 	// Keep says what is kept of a channel's history. Size 0: its publications
 	// are notified and not stored.
 	Keep func(channel string) (size int, ttl time.Duration)
@@ -27,7 +33,7 @@ type Config struct {
 	// for its commit; 0 means 10 s.
 	Patience time.Duration
 	// ElectionInterval is the time between two tries for the lock, give or take
-	// a half; 0 means 80 ms.
+	// a half; 0 means 80 ms, and 200 ms with Pooled.
 	ElectionInterval time.Duration
 	// Logger is slog.Default when nil.
 	Logger *slog.Logger
@@ -37,13 +43,14 @@ const (
 	defaultQueueBytes       = 32 << 20
 	defaultPatience         = 10 * time.Second
 	defaultElectionInterval = 80 * time.Millisecond
+	pooledElectionInterval  = 200 * time.Millisecond
 	overhead                = 256
 
 	// roundTrip is how long one exchange with Postgres may take before the
 	// session counts as lost.
 	roundTrip = 3 * time.Second
-	// tendEach is how often hand-overs that wait are looked up, unansweredEach
-	// how often one whose insert was not answered while its session ends.
+	// tendEach is how often hand-overs that wait are looked up unless
+	// Config.Poll says otherwise, unansweredEach how often one whose insert was not answered while its session ends.
 	tendEach       = time.Second
 	unansweredEach = 50 * time.Millisecond
 )
@@ -73,6 +80,14 @@ var (
 	ErrNotRunning = errors.New("the sequencer is not running")
 )
 
+// tend is how often hand-overs that wait are looked up.
+func (c Config) tend() time.Duration {
+	if c.Poll > 0 {
+		return c.Poll
+	}
+	return tendEach
+}
+
 func (c Config) withDefaults() Config {
 	if c.Admit == nil {
 		c.Admit = func(string, []byte) error { return nil }
@@ -82,6 +97,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Patience == 0 {
 		c.Patience = defaultPatience
+	}
+	if c.ElectionInterval == 0 && c.Pooled {
+		c.ElectionInterval = pooledElectionInterval
 	}
 	if c.ElectionInterval == 0 {
 		c.ElectionInterval = defaultElectionInterval

@@ -66,8 +66,13 @@
 // # Two namespaces of advisory locks
 //
 // The pairs (1835627377, shard) for the election and (1835625580, shard) for
-// the gate belong to millrace in its database. The session must reach Postgres
-// directly: behind a transaction pooler the lock is owned by nobody.
+// the gate belong to millrace in its database. They are locks of the session,
+// which must reach Postgres directly then: behind a proxy that pools
+// transactions such a lock is owned by nobody. With Config.Pooled they live in a
+// transaction that stays open on a connection of its own (pin.go), and the
+// statements go through another one. An owner's death is then noticed as its
+// connections are; a hung one is replaced within 5.5 s. The first fence is gone,
+// and the other two hold.
 //
 // # Imports
 //

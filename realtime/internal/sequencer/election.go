@@ -27,7 +27,7 @@ func (s *Sequencer) follow(ctx context.Context, conn *pgx.Conn) error {
 		case <-s.ask:
 			tend = time.Time{}
 		case <-try.C:
-			if won, err := tryLock(ctx, conn, electionLock); won || err != nil {
+			if won, err := s.tryElection(ctx, conn); won || err != nil {
 				return err
 			}
 			try.Reset(s.cfg.ElectionInterval/2 + rand.N(s.cfg.ElectionInterval)) //nolint:gosec // jitter is no secret
@@ -42,6 +42,13 @@ func (s *Sequencer) follow(ctx context.Context, conn *pgx.Conn) error {
 			}
 		}
 	}
+}
+
+func (s *Sequencer) tryElection(ctx context.Context, conn *pgx.Conn) (won bool, err error) {
+	if s.pin != nil {
+		return s.pin.try(ctx)
+	}
+	return tryLock(ctx, conn, electionLock)
 }
 
 func tryLock(ctx context.Context, conn *pgx.Conn, class int32) (won bool, err error) {

@@ -32,9 +32,10 @@ type handover struct {
 // handoverRow is what the publishes of one outbox row share. It belongs to the
 // sequencer's own goroutine.
 type handoverRow struct {
-	first string // the first origin in it
-	id    int64  // 0 while the insert is not answered
-	pid   uint32 // the session that sent the insert
+	first string     // the first origin in it
+	id    int64      // 0 while the insert is not answered
+	pid   uint32     // the session that sent the insert
+	began *time.Time // the transaction, where sessions share server processes
 	since time.Time
 }
 
@@ -92,8 +93,12 @@ func (s *Sequencer) handOver(ctx context.Context, conn *pgx.Conn) error {
 	if len(rs) == 0 {
 		return nil
 	}
-	list := s.handed.add(rs, conn.PgConn().PID())
-	id, err := insertHandover(ctx, conn, list)
+	pid := conn.PgConn().PID()
+	if s.cfg.Pooled {
+		pid = 0 // what the proxy says is no process; beginKnown asks
+	}
+	list := s.handed.add(rs, pid)
+	id, err := s.insertHandover(ctx, conn, list)
 	if err == nil {
 		list[0].row.id, s.handedOver = id, true
 		return nil
@@ -109,7 +114,7 @@ func (s *Sequencer) handOver(ctx context.Context, conn *pgx.Conn) error {
 	return rollback(ctx, conn)
 }
 
-func insertHandover(ctx context.Context, conn *pgx.Conn, list []*handover) (id int64, err error) {
+func (s *Sequencer) insertHandover(ctx context.Context, conn *pgx.Conn, list []*handover) (id int64, err error) {
 	n := len(list)
 	channels, data := make([]string, n), make([][]byte, n)
 	metas, keys, origins := make([]*string, n), make([]*string, n), make([]string, n)
@@ -124,6 +129,12 @@ func insertHandover(ctx context.Context, conn *pgx.Conn, list []*handover) (id i
 	var b pgx.Batch
 	b.Queue(sqlBegin)
 	b.Queue(sqlAsync)
+	if s.cfg.Pooled {
+		if err := beginKnown(ctx, conn, &b, list[0].row); err != nil {
+			return 0, err
+		}
+		b = pgx.Batch{}
+	}
 	b.Queue(sqlHandover, thisShard, channels, data, metas, keys, origins, size).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&id) //nolint:wrapcheck // wrapped below
 	})
@@ -132,6 +143,18 @@ func insertHandover(ctx context.Context, conn *pgx.Conn, list []*handover) (id i
 		return 0, fmt.Errorf("hand over %d publications: %w", n, err)
 	}
 	return id, nil
+}
+
+// beginKnown sends begin and notes which transaction of which server process it became: behind a proxy only that
+// tells whether an insert which was not answered may still be committed.
+func beginKnown(ctx context.Context, conn *pgx.Conn, begin *pgx.Batch, row *handoverRow) error {
+	begin.Queue(sqlWhere).QueryRow(func(found pgx.Row) error {
+		return found.Scan(&row.pid, &row.began) //nolint:wrapcheck // wrapped below
+	})
+	if err := conn.SendBatch(ctx, begin).Close(); err != nil {
+		return fmt.Errorf("begin a hand-over: %w", err)
+	}
+	return nil
 }
 
 // rollback leaves a transaction that failed, if there is one.

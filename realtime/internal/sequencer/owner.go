@@ -2,6 +2,7 @@ package sequencer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -48,7 +49,7 @@ func (o *owner) run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		if err := o.step(ctx); err != nil {
-			if o.conn.IsClosed() || isFenced(err) {
+			if o.conn.IsClosed() || isFenced(err) || errors.Is(err, errUnpinned) {
 				return err
 			}
 			if err := o.refused(ctx, err); err != nil {
@@ -68,6 +69,11 @@ func (o *owner) step(ctx context.Context) error {
 		}
 	}
 	now := time.Now()
+	if o.s.pin != nil {
+		if err := o.s.pin.hold(ctx, now); err != nil {
+			return err
+		}
+	}
 	if o.gateClosed && o.attention.mode != awake {
 		if err := o.openGate(ctx); err != nil {
 			return err

@@ -13,7 +13,7 @@ import (
 // not answered. The outbox is read before the messages, so that a row which is
 // moved meanwhile is seen in one of them. soon is when to look again.
 func (s *Sequencer) resolve(ctx context.Context, conn *pgx.Conn) (soon time.Time, err error) {
-	soon = time.Now().Add(tendEach)
+	soon = time.Now().Add(s.cfg.tend())
 	rows := s.overdue()
 	if len(rows) == 0 {
 		return soon, nil
@@ -42,7 +42,7 @@ func (s *Sequencer) resolve(ctx context.Context, conn *pgx.Conn) (soon time.Time
 func (s *Sequencer) overdue() map[*handoverRow][]*handover {
 	rows := map[*handoverRow][]*handover{}
 	for _, h := range s.handed.all() {
-		if h.row.id == 0 || time.Since(h.row.since) >= tendEach {
+		if h.row.id == 0 || time.Since(h.row.since) >= s.cfg.tend() {
 			rows[h.row] = append(rows[h.row], h)
 		}
 	}
@@ -107,7 +107,7 @@ func (s *Sequencer) gone(ctx context.Context, conn *pgx.Conn, rows map[*handover
 func findUnanswered(ctx context.Context, conn *pgx.Conn, row *handoverRow) (alive bool, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if err := conn.QueryRow(ctx, sqlSessionAlive, int32(row.pid)).Scan(&alive); err != nil { //nolint:gosec // a pid
+	if err := conn.QueryRow(ctx, sqlSessionAlive, int32(row.pid), row.began).Scan(&alive); err != nil { //nolint:gosec // a pid
 		return false, fmt.Errorf("look for an old session: %w", err)
 	}
 	found, err := conn.Query(ctx, sqlFindHandover, thisShard, row.first)

@@ -27,6 +27,7 @@ type Sequencer struct {
 	handedOver bool
 	unknown    unsettled
 	written    written
+	pin        *pin // with Config.Pooled, while there is a session
 	owner      atomic.Bool
 	session    atomic.Uint32 // the server process of the session
 }

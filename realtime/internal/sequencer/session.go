@@ -23,7 +23,7 @@ func (s *Sequencer) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it says what was being done
 	}
-	if err := prepare(ctx, conn); err != nil {
+	if err := s.prepare(ctx, conn); err != nil {
 		s.disconnect(conn)
 		return nil, err
 	}
@@ -36,15 +36,24 @@ func (s *Sequencer) disconnect(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
 	defer cancel()
 	_ = conn.Close(ctx) // there is nothing left to do about it
+	if s.pin != nil {
+		_ = s.pin.conn.Close(ctx) // likewise
+		s.pin = nil
+	}
 }
 
 // prepare sets a session up and refuses a database on which the promises would
 // not hold. It is asked on each connect: after a failover the address may lead
 // to a replica.
-func prepare(ctx context.Context, conn *pgx.Conn) error {
+func (s *Sequencer) prepare(ctx context.Context, conn *pgx.Conn) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, roundTrip)
 	defer cancel()
-	if _, err := conn.Exec(ctx, sqlSession); err != nil {
+	if s.cfg.Pooled {
+		s.pin, err = s.openPin(ctx)
+	} else {
+		_, err = conn.Exec(ctx, sqlSession)
+	}
+	if err != nil {
 		return fmt.Errorf("set up the sequencer's session: %w", err)
 	}
 	var encoding string

@@ -6,6 +6,8 @@ import _ "embed" // the statements
 var (
 	//go:embed sql/session.sql
 	sqlSession string
+	//go:embed sql/pin.sql
+	sqlPin string
 	//go:embed sql/check.sql
 	sqlCheck string
 	//go:embed sql/takeover.sql
@@ -58,6 +60,8 @@ const (
 
 const (
 	sqlTryLock  = "select pg_catalog.pg_try_advisory_lock($1, $2)"
+	sqlTryPin   = "select pg_catalog.pg_try_advisory_xact_lock($1, $2)"
+	sqlWhere    = "select pg_catalog.pg_backend_pid(), pg_catalog.now()"
 	sqlUnlock   = "select pg_catalog.pg_advisory_unlock($1, $2)"
 	sqlAsync    = "set local synchronous_commit = off"
 	sqlBegin    = "begin isolation level read committed"

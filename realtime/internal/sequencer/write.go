@@ -48,7 +48,7 @@ func (o *owner) writeTaken(ctx context.Context, b *batch) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var send pgx.Batch
-	if !o.gateClosed {
+	if !o.gateClosed && o.s.pin == nil { // the pin holds it for as long as the term
 		send.Queue(sqlTryLock, int32(gateLock), int32(thisShard)).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&o.gateClosed) //nolint:wrapcheck // wrapped below
 		})

@@ -1,0 +1,5 @@
+-- Which channels have another top than what was handed on.
+select c.channel
+from unnest($1::text[], $2::bigint[], $3::text[]) handed (channel, pos, epoch)
+join millrace.channel c on c.channel = handed.channel
+where c.top <> handed.pos or c.epoch <> handed.epoch

@@ -1,7 +1,7 @@
 package jobs
 
 // heard takes the hints that concern what runs here, on the listener's own goroutine. Each has a poll behind it: a
-// lost cancellation is found by the sweeper, a waiting job by the promoter.
+// lost cancellation is found by the sweeper, a waiting job by the promoter, a schedule by the scheduler.
 func (s *Service) heard(payload string) {
 	parseHints(payload, func(h hint) {
 		switch {
@@ -11,6 +11,8 @@ func (s *Service) heard(payload string) {
 			}
 		case h.kind == hintState && (h.state == StateScheduled || h.state == StateRetrying):
 			s.promoter.expect(0)
+		case h.kind == hintSchedule:
+			s.scheduler.expect(0)
 		}
 	})
 }

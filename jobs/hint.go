@@ -25,6 +25,7 @@ const (
 	hintProgress hintKind = 'p' // p <id> <attempt> <percent> <quoted message>
 	hintLog      hintKind = 'l' // l <id>: log lines were added
 	hintCancel   hintKind = 'c' // c <id> <attempt>: the node that runs this attempt stops it
+	hintSchedule hintKind = 't' // t 0: schedules changed
 )
 
 // hint tells every node that something about a job changed. It may get lost, and says nothing that the rows do
@@ -66,7 +67,7 @@ func (h hint) append(buf []byte) []byte {
 	case hintCancel:
 		buf = append(buf, ' ')
 		buf = strconv.AppendInt(buf, int64(h.attempt), 10)
-	case hintLog:
+	case hintLog, hintSchedule:
 	}
 
 	return buf
@@ -134,7 +135,7 @@ func parseHint(line string) (hint, bool) {
 		h.attempt, err = strconv.Atoi(rest)
 
 		return h, err == nil
-	case hintLog:
+	case hintLog, hintSchedule:
 		return h, rest == ""
 	}
 

@@ -26,12 +26,13 @@ type Service struct {
 	watcher   *watcher
 
 	// What runs jobs; idle in an insert-only service.
-	attempts *attempts
-	reports  *reportWriter
-	lease    *lease
-	promoter *promoter
-	sweeper  *sweeper
-	worker   *worker
+	attempts  *attempts
+	reports   *reportWriter
+	lease     *lease
+	promoter  *promoter
+	scheduler *scheduler
+	sweeper   *sweeper
+	worker    *worker
 
 	mu      sync.Mutex // held by Start and Stop
 	group   service.Group
@@ -74,6 +75,7 @@ func (s *Service) assemble() error {
 		return nodeInfo{Queues: s.cfg.Queues, Running: s.attempts.len()}
 	})
 	s.promoter = newPromoter(s.pool, s.log)
+	s.scheduler = newScheduler(s.pool, s.accept, s.log)
 	s.reports = newReportWriter(s.pool, s.log)
 
 	d := &dispatcher{
@@ -102,6 +104,7 @@ func (s *Service) assemble() error {
 	s.group.Add("announcer", d.announcer)
 	s.group.Add("runners", d.runners)
 	s.group.Add("promoter", s.promoter)
+	s.group.Add("scheduler", s.scheduler)
 	s.group.Add("sweeper", s.sweeper)
 	s.group.Add("worker", s.worker)
 

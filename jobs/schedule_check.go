@@ -1,0 +1,123 @@
+package jobs
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/millrace-dev/millrace/jobs/internal/cron"
+)
+
+// Bounds of schedules; ScheduleSpec documents them.
+const (
+	maxScheduleName  = 100
+	minCatchUpWindow = time.Second
+	maxCatchUpWindow = 366 * 24 * time.Hour
+	maxJitter        = 24 * time.Hour
+)
+
+// scheduleName has no ':', which stands in the names of schedules that functions declare.
+var scheduleName = regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9_.-]*\z`)
+
+// withDefaults fills in what the specification leaves open.
+func (s ScheduleSpec) withDefaults() ScheduleSpec {
+	s.Timezone = cmp.Or(s.Timezone, DefaultTimezone)
+	s.Overlap = cmp.Or(s.Overlap, DefaultOverlap)
+	s.CatchUp = cmp.Or(s.CatchUp, DefaultCatchUp)
+	s.CatchUpWindow = cmp.Or(s.CatchUpWindow, DefaultCatchUpWindow)
+
+	if len(s.Input) == 0 {
+		s.Input = []byte(`null`)
+	}
+
+	return s
+}
+
+// submission is what each tick submits.
+func (s *ScheduleSpec) submission() Submission {
+	return Submission{Function: s.Function, Input: s.Input, Options: s.Options}
+}
+
+// expression parses the cron expression in its zone.
+func (s *ScheduleSpec) expression() (*cron.Expression, error) {
+	zone, err := cron.Zone(s.Timezone)
+	if err != nil {
+		return nil, fmt.Errorf("timezone: %w", err)
+	}
+
+	e, err := cron.Parse(s.Cron, zone)
+	if err != nil {
+		return nil, fmt.Errorf("cron: %w", err)
+	}
+
+	return e, nil
+}
+
+// checkTiming adds what is wrong with when the schedule ticks, and how.
+func (s *ScheduleSpec) checkTiming(wrong *ValidationError) {
+	zone, err := cron.Zone(s.Timezone)
+	if err != nil {
+		wrong.add("timezone", err.Error())
+
+		zone = time.UTC
+	}
+
+	if _, err := cron.Parse(s.Cron, zone); err != nil {
+		wrong.add("cron", err.Error())
+	}
+
+	switch s.Overlap {
+	case OverlapQueue, OverlapSkip, OverlapReplace, OverlapCancel:
+	default:
+		wrong.add("overlap", "must be queue, skip, replace or cancel")
+	}
+
+	switch s.CatchUp {
+	case CatchUpNone, CatchUpOne, CatchUpAll:
+	default:
+		wrong.add("catch_up", "must be none, one or all")
+	}
+
+	if s.CatchUpWindow < minCatchUpWindow || s.CatchUpWindow > maxCatchUpWindow {
+		wrong.add("catch_up_window", "must be between 1s and 366 days")
+	}
+
+	if s.Jitter < 0 || s.Jitter > maxJitter {
+		wrong.add("jitter", "must be between 0 and 24h")
+	}
+}
+
+// checkSchedule returns everything that is wrong with a specification that has its defaults.
+func (c *checker) checkSchedule(spec *ScheduleSpec) error {
+	wrong := &ValidationError{}
+
+	if len(spec.Name) > maxScheduleName || !scheduleName.MatchString(spec.Name) {
+		wrong.add("name", fmt.Sprintf("must be 1 to %d letters, digits, '_', '-' and '.', and begin with a letter or digit", maxScheduleName))
+	}
+
+	opts := &spec.Options
+	if opts.Delay != 0 || !opts.RunAt.IsZero() || opts.IdempotencyKey != "" {
+		wrong.add("options", "cannot hold run_at, delay or idempotency_key: the tick says when, and is its own key")
+	}
+
+	spec.checkTiming(wrong)
+
+	sub := spec.submission()
+	if err := c.check(&sub); err != nil {
+		//nolint:errorlint,forcetypeassert // what check returns
+		wrong.Fields = append(wrong.Fields, err.(*ValidationError).Fields...)
+	}
+
+	return wrong.orNil()
+}
+
+// CheckTiming returns what is wrong with when and how a schedule ticks: cron, timezone, overlap, catch-up and jitter. It is for those
+// who read schedules from somewhere else, and know the rest to be right.
+func CheckTiming(spec ScheduleSpec) []FieldError {
+	wrong := &ValidationError{}
+	spec = spec.withDefaults()
+	spec.checkTiming(wrong)
+
+	return wrong.Fields
+}

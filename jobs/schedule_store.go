@@ -1,0 +1,277 @@
+package jobs
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+var (
+	//go:embed sql/schedule_put.sql
+	schedulePutSQL string
+	//go:embed sql/schedule_pause.sql
+	schedulePauseSQL string
+	//go:embed sql/schedule_resume.sql
+	scheduleResumeSQL string
+	//go:embed sql/schedule_hint.sql
+	scheduleHintSQL string
+)
+
+// CreateSchedule makes a schedule. Errors: *ValidationError, ErrUnknownFunction, ErrScheduleExists.
+func (s *Service) CreateSchedule(ctx context.Context, spec ScheduleSpec) (Schedule, error) {
+	schedule, _, err := s.putSchedule(ctx, spec, func(found *Schedule, _ *ScheduleSpec) error {
+		if found != nil {
+			return ErrScheduleExists
+		}
+
+		return nil
+	})
+
+	return schedule, err
+}
+
+// PutSchedule makes a schedule, or changes it to what spec says, and reports whether it was made. Where its ticks stay
+// what they were, the next one does too, a paused schedule's included.
+//
+// Errors: *ValidationError, ErrUnknownFunction, ErrScheduleOwned.
+func (s *Service) PutSchedule(ctx context.Context, spec ScheduleSpec) (schedule Schedule, created bool, err error) {
+	return s.putSchedule(ctx, spec, func(*Schedule, *ScheduleSpec) error { return nil })
+}
+
+// ChangeSchedule lets change edit what the user says about a schedule; nobody else changes it meanwhile. The name is
+// not changed. Errors: *ValidationError, ErrUnknownFunction, ErrNoSchedule, ErrScheduleOwned, change's.
+func (s *Service) ChangeSchedule(ctx context.Context, name string, change func(*ScheduleSpec) error) (Schedule, error) {
+	schedule, _, err := s.putSchedule(ctx, ScheduleSpec{Name: name}, func(found *Schedule, spec *ScheduleSpec) error {
+		if found == nil {
+			return ErrNoSchedule
+		}
+
+		*spec = found.ScheduleSpec
+		err := change(spec)
+		spec.Name = name
+
+		return err
+	})
+
+	return schedule, err
+}
+
+// putSchedule writes spec once edit has seen what there is, and has changed spec if it likes.
+func (s *Service) putSchedule(
+	ctx context.Context, spec ScheduleSpec, edit func(found *Schedule, spec *ScheduleSpec) error,
+) (schedule Schedule, created bool, err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		found, err := lockSchedule(ctx, tx, spec.Name)
+		if err != nil && !errors.Is(err, ErrNoSchedule) {
+			return err
+		}
+
+		created = found == nil
+		if err := edit(found, &spec); err != nil {
+			return err
+		}
+
+		if found != nil && found.Owner != "" {
+			return ErrScheduleOwned
+		}
+
+		if spec, err = s.acceptSchedule(ctx, spec); err != nil {
+			return err
+		}
+
+		if err := storeSchedule(ctx, tx, found, &spec, ""); err != nil {
+			return err
+		}
+
+		schedule, err = readSchedule(ctx, tx, spec.Name, "")
+
+		return err
+	})
+	if err != nil {
+		return Schedule{}, false, fmt.Errorf("schedule %.100s: %w", spec.Name, err)
+	}
+
+	s.expectSchedule()
+
+	return schedule, created, nil
+}
+
+// acceptSchedule returns a checked specification with its defaults.
+func (s *Service) acceptSchedule(ctx context.Context, spec ScheduleSpec) (ScheduleSpec, error) {
+	spec = spec.withDefaults()
+	if err := s.checker.checkSchedule(&spec); err != nil {
+		return spec, err
+	}
+
+	// As a tick will do, so that what cannot be fired is refused now.
+	sub := spec.submission()
+	if _, err := s.accept(ctx, &sub); err != nil {
+		return spec, err
+	}
+
+	return spec, nil
+}
+
+// storeSchedule writes a checked specification over what was found, which the transaction has locked, or nil.
+func storeSchedule(ctx context.Context, tx pgx.Tx, found *Schedule, spec *ScheduleSpec, owner string) error {
+	options, err := encodeScheduleOptions(&spec.Options)
+	if err != nil {
+		return err
+	}
+
+	var now time.Time
+	if err := tx.QueryRow(ctx, scheduleNowSQL).Scan(&now); err != nil {
+		return fmt.Errorf("ask Postgres for the time: %w", err)
+	}
+
+	anchor := anchorAt(now)
+	if found != nil && found.Cron == spec.Cron {
+		anchor = found.anchor
+	}
+
+	next, due, err := firstTick(found, spec, anchor, now)
+	if err != nil {
+		return err
+	}
+
+	_, err = tx.Exec(ctx, schedulePutSQL, spec.Name, spec.Function, []byte(spec.Input), options, spec.Cron, spec.Timezone,
+		spec.Overlap, spec.CatchUp, spec.CatchUpWindow.Milliseconds(), spec.Jitter.Milliseconds(), owner, anchor,
+		spec.Paused, timeOrNull(next), timeOrNull(due))
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && refusesData(pgErr) {
+		return &ValidationError{Fields: []FieldError{{"input", "cannot be stored by Postgres"}}}
+	}
+
+	if err != nil {
+		return fmt.Errorf("store the schedule: %w", err)
+	}
+
+	return hintSchedules(ctx, tx)
+}
+
+// firstTick is the first tick of a schedule that is written now: the one that it waits for already, if its ticks are
+// what they were, so that a change of the input cannot lose one.
+func firstTick(found *Schedule, spec *ScheduleSpec, anchor, now time.Time) (next, due time.Time, err error) {
+	expression, err := spec.expression()
+	if err != nil {
+		return next, due, err
+	}
+
+	t := ticker{name: spec.Name, cron: expression, anchor: anchor, jitter: spec.Jitter}
+
+	same := found != nil && found.Cron == spec.Cron && found.Timezone == spec.Timezone && found.NextTick != nil
+	if same && !found.Paused && !spec.Paused {
+		next = *found.NextTick
+	} else {
+		next = t.next(now)
+	}
+
+	return next, t.due(next), nil
+}
+
+func timeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+
+	return &t
+}
+
+// hintSchedules tells every node, when the transaction commits.
+func hintSchedules(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, scheduleHintSQL); err != nil {
+		return fmt.Errorf("tell of the schedule: %w", err)
+	}
+
+	return nil
+}
+
+// expectSchedule has this node look for what is due next.
+func (s *Service) expectSchedule() {
+	if s.scheduler != nil {
+		s.scheduler.expect(0)
+	}
+}
+
+// DeleteSchedule removes a schedule. Its jobs stay. ErrNoSchedule, ErrScheduleOwned.
+func (s *Service) DeleteSchedule(ctx context.Context, name string) error {
+	_, err := s.editSchedule(ctx, name, func(tx pgx.Tx, found *Schedule) error {
+		if found.Owner != "" {
+			return ErrScheduleOwned
+		}
+
+		_, err := tx.Exec(ctx, `delete from millrace.schedule where name = $1`, name)
+
+		return err
+	})
+
+	return err
+}
+
+// PauseSchedule keeps a schedule from ticking until it is resumed. ErrNoSchedule.
+func (s *Service) PauseSchedule(ctx context.Context, name string) (Schedule, error) {
+	return s.editSchedule(ctx, name, func(tx pgx.Tx, found *Schedule) error {
+		_, err := tx.Exec(ctx, schedulePauseSQL, name)
+		found.Paused, found.NextTick = true, nil
+
+		return err
+	})
+}
+
+// ResumeSchedule lets a paused schedule tick again, from now on: the ticks of the pause were not missed. ErrNoSchedule.
+func (s *Service) ResumeSchedule(ctx context.Context, name string) (Schedule, error) {
+	return s.editSchedule(ctx, name, func(tx pgx.Tx, found *Schedule) error {
+		if !found.Paused {
+			return nil
+		}
+
+		var now time.Time
+		if err := tx.QueryRow(ctx, scheduleNowSQL).Scan(&now); err != nil {
+			return err
+		}
+
+		spec := found.ScheduleSpec
+		spec.Paused = false
+
+		next, due, err := firstTick(found, &spec, found.anchor, now)
+		if err != nil {
+			return err
+		}
+
+		found.Paused, found.NextTick, found.Error = false, timeOrNull(next), ""
+		_, err = tx.Exec(ctx, scheduleResumeSQL, name, timeOrNull(next), timeOrNull(due))
+
+		return err
+	})
+}
+
+// editSchedule locks a schedule, lets edit change it and the copy that is returned, and tells every node.
+func (s *Service) editSchedule(ctx context.Context, name string, edit func(tx pgx.Tx, found *Schedule) error) (Schedule, error) {
+	var schedule Schedule
+
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		found, err := lockSchedule(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+
+		if err := edit(tx, found); err != nil {
+			return err
+		}
+
+		schedule = *found
+
+		return hintSchedules(ctx, tx)
+	})
+	if err != nil {
+		return Schedule{}, fmt.Errorf("schedule %.100s: %w", name, err)
+	}
+
+	s.expectSchedule()
+
+	return schedule, nil
+}

@@ -1,0 +1,3 @@
+update millrace.schedule
+set paused_at = coalesce(paused_at, now()), due_at = null
+where name = $1

@@ -33,7 +33,7 @@ create unlogged table millrace.presence (
     channel   text   collate "C" not null,
     client    text   collate "C" not null,
     hub       bigint not null,
-    user_id   text   collate "C" not null,
+    user_id   bytea  not null, -- UTF-8 if the token that named the user was
     conn_info bytea,
     chan_info bytea,
     primary key (channel, client)

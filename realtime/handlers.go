@@ -93,6 +93,16 @@ func (h *Hub) connected(client *centrifuge.Client) {
 			answer(centrifuge.HistoryReply{}, centrifuge.ErrorTooManyRequests)
 		}
 	})
+	client.OnPresence(func(event centrifuge.PresenceEvent, answer centrifuge.PresenceCallback) {
+		if !conn.publishes.do(1, publishesWaiting, h.spawn, func() { answer(h.clientPresence(client, event)) }) {
+			answer(centrifuge.PresenceReply{}, centrifuge.ErrorTooManyRequests)
+		}
+	})
+	client.OnPresenceStats(func(event centrifuge.PresenceStatsEvent, answer centrifuge.PresenceStatsCallback) {
+		if !conn.publishes.do(1, publishesWaiting, h.spawn, func() { answer(h.clientPresenceStats(client, event)) }) {
+			answer(centrifuge.PresenceStatsReply{}, centrifuge.ErrorTooManyRequests)
+		}
+	})
 	if conn.door == nil {
 		client.OnRefresh(func(event centrifuge.RefreshEvent, answer centrifuge.RefreshCallback) {
 			if !conn.publishes.do(1, publishesWaiting, h.spawn, func() { answer(h.refresh(client, event.Token)) }) {
@@ -123,10 +133,12 @@ func (h *Hub) subscribe(client *centrifuge.Client, event centrifuge.SubscribeEve
 		h.subscribeView(client, settings.Source, event.Channel, answer)
 		return
 	}
-	answer(centrifuge.SubscribeReply{Options: centrifuge.SubscribeOptions{
+	options := centrifuge.SubscribeOptions{
 		EnableRecovery:    settings.keepsHistory(),
 		EnablePositioning: settings.keepsHistory(),
-	}}, nil)
+	}
+	h.present(&options, settings, conn.credentials(), event)
+	answer(centrifuge.SubscribeReply{Options: options}, nil)
 }
 
 func (h *Hub) clientPublish(client *centrifuge.Client, event centrifuge.PublishEvent) (centrifuge.PublishReply, error) {

@@ -25,8 +25,10 @@ type Hub struct {
 	node       *centrifuge.Node
 	// broker is nil in hubs whose channels are in memory.
 	broker *broker
-	// control is nil in hubs in memory: there is nobody else.
+	// control, lease and members are nil in hubs in memory: there is nobody else.
 	control *control
+	lease   *lease
+	members *membership
 	publish publishFunc
 	views   views
 	revoked revocations
@@ -58,6 +60,7 @@ func New(config Config) (*Hub, error) {
 	for kind, carry := range h.carry() {
 		h.onControl(kind, carry)
 	}
+	h.keepPresence()
 	return h, nil
 }
 
@@ -88,8 +91,11 @@ func (h *Hub) Start(ctx context.Context) error {
 		return fmt.Errorf("start realtime: %w", err)
 	}
 	if h.broker != nil {
-		if err := h.control.Start(ctx); err != nil { // before anything is read that commands may change
-			return errors.Join(fmt.Errorf("start realtime: %w", err), h.Stop(context.WithoutCancel(ctx)))
+		// Commands come before anything is read that they may change.
+		for _, part := range []service.Service{h.control, h.lease, h.members} {
+			if err := part.Start(ctx); err != nil {
+				return errors.Join(fmt.Errorf("start realtime: %w", err), h.Stop(context.WithoutCancel(ctx)))
+			}
 		}
 		if err := h.startNamespaces(ctx); err != nil {
 			return errors.Join(fmt.Errorf("start realtime: %w", err), h.Stop(context.WithoutCancel(ctx)))
@@ -109,7 +115,7 @@ func (h *Hub) Start(ctx context.Context) error {
 func (h *Hub) Stop(ctx context.Context) error {
 	errs := []error{h.node.Shutdown(ctx)}
 	if h.broker != nil {
-		errs = append(errs, h.control.Stop(ctx), h.broker.Stop(ctx))
+		errs = append(errs, h.members.Stop(ctx), h.lease.Stop(ctx), h.control.Stop(ctx), h.broker.Stop(ctx))
 	}
 	return errors.Join(append(errs, h.Base.Stop(ctx))...)
 }

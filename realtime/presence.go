@@ -16,6 +16,9 @@ var ErrNoPresence = errors.New("channel keeps no presence")
 // MaxMembers is the most members that Presence lists: those with the lowest client ids. PresenceStats counts all.
 const MaxMembers = 1000
 
+// auditEvery is how many heartbeats pass between two audits of the members.
+const auditEvery = 5
+
 // Member is one connection that is subscribed to a channel.
 type Member struct {
 	Client string // the connection's id
@@ -101,4 +104,28 @@ func (h *Hub) maySeePresence(client *centrifuge.Client, channel string) error {
 		return err
 	}
 	return h.presentable(client.Context(), channel)
+}
+
+// present sets what a subscription has to do with presence. Who comes and goes is pushed to clients that ask for it
+// and may see who is there.
+func (h *Hub) present(options *centrifuge.SubscribeOptions, settings *Namespace, credentials Credentials, event centrifuge.SubscribeEvent) {
+	options.EmitPresence = settings.Presence || settings.JoinLeave
+	// On a database it is the change of the table that is told.
+	options.EmitJoinLeave = settings.JoinLeave && h.members == nil
+	options.PushJoinLeave = settings.JoinLeave && event.JoinLeave && h.Allow(credentials, ActionPresence, event.Channel) == nil
+}
+
+// keepPresence makes the parts by which the hubs of a database know of each other's members.
+func (h *Hub) keepPresence() {
+	h.lease = newLease(h.config.Pool, h.config.NodeID, h.log)
+	h.members = newMembership(h.config.Pool, h.lease, func(channel string) bool { return h.namespaces.of(channel).JoinLeave }, h.log)
+	h.node.SetPresenceManager(h.members)
+	ticks := 0
+	h.lease.tick = func() {
+		h.control.poke() // a notification may have been lost
+		signal(h.members.sweep)
+		if ticks++; ticks%auditEvery == 0 {
+			h.members.audit(h.node.Hub().Connections())
+		}
+	}
 }

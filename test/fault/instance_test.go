@@ -21,7 +21,8 @@ const testKey = "a-key-for-the-fault-tests"
 
 // installation is a database with a key, on which instances run.
 type installation struct {
-	db *testdb.DB
+	db  *testdb.DB
+	url string // what instances are given
 }
 
 func install(t *testing.T) *installation {
@@ -29,7 +30,7 @@ func install(t *testing.T) *installation {
 	db := testdb.New(t)
 	_, err := auth.NewStore(db.Pool, nil, nil).EnsureKey(t.Context(), testKey)
 	require.NoError(t, err)
-	return &installation{db: db}
+	return &installation{db: db, url: db.URL}
 }
 
 // instance is one `millrace serve` process.
@@ -45,7 +46,7 @@ type instance struct {
 func (i *installation) serve(t *testing.T, more ...string) *instance {
 	t.Helper()
 	in := &instance{addr: freeAddr(t), log: &lockedBuffer{}, ended: make(chan struct{})}
-	in.cmd = exec.Command(program, append([]string{"serve", "--addr", in.addr, "--database-url", i.db.URL}, more...)...)
+	in.cmd = exec.Command(program, append([]string{"serve", "--addr", in.addr, "--database-url", i.url}, more...)...)
 	in.cmd.Stderr = in.log
 	require.NoError(t, in.cmd.Start())
 	go func() {

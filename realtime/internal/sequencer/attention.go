@@ -10,6 +10,7 @@ const (
 	awakePollLag = 5 * time.Millisecond // where a commit takes over slowCommit: a lone publisher pays for our fsyncs
 	dozingPoll   = 10 * time.Millisecond
 	asleepPoll   = 250 * time.Millisecond
+	deafPoll     = 50 * time.Millisecond // asleep, where no notification could wake
 	slowCommit   = time.Millisecond
 )
 
@@ -24,6 +25,7 @@ const (
 // attention decides when the owner looks at the outbox. It is told what was
 // found and holds nothing but times. The zero value is asleep and due.
 type attention struct {
+	deaf   bool // nobody can wake it
 	mode   mode
 	until  time.Time // the end of awake or dozing
 	next   time.Time // when to look again
@@ -64,6 +66,8 @@ func (a *attention) due(now time.Time) bool { return !now.Before(a.next) }
 
 func (a *attention) poll() time.Duration {
 	switch {
+	case a.mode == asleep && a.deaf:
+		return deafPoll
 	case a.mode == asleep:
 		return asleepPoll
 	case a.mode == dozing:

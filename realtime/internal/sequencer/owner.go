@@ -30,7 +30,7 @@ type owner struct {
 }
 
 func newOwner(s *Sequencer, conn *pgx.Conn, term, seq int64) *owner {
-	return &owner{s: s, conn: conn, term: term, seq: seq, tops: newTops()}
+	return &owner{s: s, conn: conn, term: term, seq: seq, tops: newTops(), attention: attention{deaf: s.cfg.Poll > 0}}
 }
 
 // run writes batches until the session fails, the term is over or ctx ends.

@@ -26,6 +26,8 @@
 //   - function.live_version is null or a version of that function (a foreign key).
 //   - function.revision grows in the order of commits: every writer locks the table first. So an instance that asks for
 //     revisions above the last one it saw misses none.
+//   - The schedules that a function declares are those of its live version: they change in the transaction that moves the
+//     live pointer.
 //   - function_version, function_file and blob are only ever inserted into (triggers refuse updates).
 //
 // # Writing a function
@@ -42,8 +44,8 @@
 //	  return { ok: true, mail };
 //	}
 //
-// config takes queue, priority, retries or maxAttempts, timeout, backoff and memory (runtimes.ParseConfig has the
-// details). ctx has jobId, attempt, maxAttempts, deadline, progress, log, publish, enqueue, now, random and uuid. Input
+// config takes queue, priority, retries or maxAttempts, timeout, backoff, memory and schedules (runtimes.ParseConfig has
+// the details). ctx has jobId, attempt, maxAttempts, deadline, progress, log, publish, enqueue, now, random and uuid. Input
 // and output are JSON. Relative imports are bundled; so are packages from node_modules, by ScanFolder, where the
 // developer is. An error with retryable = false ends the job although attempts are left. A function may publish to
 // every channel except jobs and job:<id>, which say what the platform itself knows.

@@ -17,6 +17,8 @@ var (
 	sqlVersionInsert string
 	//go:embed sql/version_digest.sql
 	sqlVersionDigest string
+	//go:embed sql/version_config.sql
+	sqlVersionConfig string
 	//go:embed sql/version_load.sql
 	sqlVersionLoad string
 	//go:embed sql/version_list.sql

@@ -8,6 +8,9 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-dev/millrace/functions/runtimes"
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 // errDryRun rolls a transaction back that was only to be tried.
@@ -150,10 +153,28 @@ func checkSame(ctx context.Context, tx pgx.Tx, f built) error {
 	return nil
 }
 
-// setLive moves the live pointer; nil removes the function.
+// setLive moves the live pointer, and with it the schedules that the version declares; nil removes the function.
 func setLive(ctx context.Context, tx pgx.Tx, name string, version *string) error {
 	if _, err := tx.Exec(ctx, sqlLiveSet, name, version); err != nil {
 		return fmt.Errorf("set the live version of %s: %w", name, err)
+	}
+
+	var config runtimes.Config
+
+	if version != nil {
+		var stored []byte
+		if err := tx.QueryRow(ctx, sqlVersionConfig, name, *version).Scan(&stored); err != nil {
+			return fmt.Errorf("read the configuration of %s: %w", name, err)
+		}
+
+		var err error
+		if config, err = decodeConfig(stored); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+
+	if err := jobs.DeclareSchedules(ctx, tx, name, config.ScheduleSpecs()); err != nil {
+		return fmt.Errorf("keep the schedules of %s: %w", name, err)
 	}
 
 	return nil

@@ -112,12 +112,19 @@ func (c *checker) checkSchedule(spec *ScheduleSpec) error {
 	return wrong.orNil()
 }
 
-// CheckTiming returns what is wrong with when and how a schedule ticks: cron, timezone, overlap, catch-up and jitter. It is for those
-// who read schedules from somewhere else, and know the rest to be right.
-func CheckTiming(spec ScheduleSpec) []FieldError {
+// maxDeclaredInput bounds the input of a schedule that a function declares, in bytes of JSON.
+const maxDeclaredInput = 1 << 20
+
+// CheckDeclared returns what is wrong with a schedule that a function declares: with its timing, its policies and its
+// input. The name is the function's affair.
+func CheckDeclared(spec ScheduleSpec) []FieldError {
 	wrong := &ValidationError{}
 	spec = spec.withDefaults()
 	spec.checkTiming(wrong)
+
+	if err := checkJSON(spec.Input, maxDeclaredInput); err != nil {
+		wrong.add("input", err.Error())
+	}
 
 	return wrong.Fields
 }

@@ -30,6 +30,7 @@ type Config struct {
 	Timeout     Milliseconds `json:"timeout_ms,omitempty"`   // of one attempt
 	Backoff     Backoff      `json:"backoff,omitzero"`
 	Memory      int64        `json:"memory,omitempty"` // bytes
+	Schedules   []Schedule   `json:"schedules,omitempty"`
 }
 
 // Backoff is the wait between attempts, see jobs.Backoff.
@@ -100,6 +101,8 @@ func ConfigOf(settings jobs.Settings) Config {
 //	maxAttempts  attempts in all, 1 to 100
 //	timeout      of one attempt, as "30s", "5m" or a number of milliseconds
 //	backoff      wait after the first failed attempt, as "1s"; or {first, max, factor}; or the waits, as ["1s", "1m"]
+//	schedule     when to run it: a cron expression, or {cron, timezone, input, overlap, catchUp, catchUpWindow, jitter}
+//	schedules    a list of them, each with a name if it likes
 //	memory       limit of one call, as "64MB", "128MiB" or a number of bytes, at most maxMemory
 //
 // It returns every mistake that it finds. Unknown keys are mistakes: a misspelt option must not be ignored.
@@ -112,6 +115,12 @@ func ParseConfig(raw []byte, maxMemory int64) (Config, []string) {
 	p := parser{}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		p.key(key, fields[key], maxMemory)
+	}
+
+	if _, both := fields["schedule"]; both {
+		if _, both := fields["schedules"]; both {
+			p.mistakef("config.schedule and config.schedules say the same thing: keep one")
+		}
 	}
 
 	if _, both := fields["retries"]; both {
@@ -146,10 +155,14 @@ func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
 		p.config.Timeout = p.duration("config.timeout", raw)
 	case "backoff":
 		p.backoff(raw)
+	case "schedule":
+		p.schedule("config.schedule", "1", raw)
+	case "schedules":
+		p.schedules(raw)
 	case "memory":
 		p.memory(raw, maxMemory)
 	default:
-		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory", shortened(key))
+		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory, schedule, schedules", shortened(key))
 	}
 }
 

@@ -1,0 +1,3 @@
+select config
+  from millrace.function_version
+ where function = $1 and version = $2

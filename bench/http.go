@@ -79,7 +79,10 @@ func startBaseline(ctx context.Context, c *postgres.Cluster) (*child, error) {
 		return nil, err
 	}
 	url := strings.TrimSuffix(c.TCPURL(), "/millrace") + "/baseline"
-	return spawn(ctx, "/ready", "/usr/bin/env", "BENCH_DATABASE_URL="+url, "BENCH_ADDR={addr}", self, "baseline")
+	return program{
+		path: self, args: []string{"baseline"},
+		env: []string{"BENCH_DATABASE_URL=" + url, "BENCH_ADDR={addr}"}, ready: answers("/ready"),
+	}.start(ctx)
 }
 
 // startServer starts bin/millrace with an admin key and the given functions.
@@ -87,7 +90,10 @@ func startServer(ctx context.Context, c *postgres.Cluster, opt options, function
 	if err := ensureKey(ctx, c); err != nil {
 		return nil, err
 	}
-	s, err := spawn(ctx, "/readyz", opt.binary, "serve", "--addr", "{addr}", "--database-url", c.TCPURL(), "--log-level", "warn")
+	s, err := program{
+		path: opt.binary, args: []string{"serve", "--addr", "{addr}", "--database-url", c.TCPURL(), "--log-level", "warn"},
+		ready: answers("/readyz"),
+	}.start(ctx)
 	if err != nil {
 		return nil, err
 	}

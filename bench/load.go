@@ -49,7 +49,7 @@ func drive(ctx context.Context, l load) loadResult {
 				if sent.After(end) {
 					break
 				}
-				err := l.once(client)
+				err := l.send(client, []byte(l.body))
 				if sent.Before(begin) {
 					continue
 				}
@@ -70,7 +70,8 @@ func drive(ctx context.Context, l load) loadResult {
 	return loadResult{float64(len(all)) / l.length.Seconds(), all, failed.Load(), failure}
 }
 
-func (l load) once(client *fasthttp.Client) error {
+// send posts one body.
+func (l load) send(client *fasthttp.Client, body []byte) error {
 	req, res := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(res)
@@ -81,7 +82,7 @@ func (l load) once(client *fasthttp.Client) error {
 		req.Header.Set("Authorization", "Bearer "+l.key)
 		req.Header.Set("Prefer", "return=minimal")
 	}
-	req.SetBodyString(l.body)
+	req.SetBodyRaw(body)
 	if err := client.Do(req, res); err != nil {
 		return err
 	}

@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
-
-	"github.com/millrace-dev/millrace/internal/postgres"
+	"time"
 )
 
 // options are what every measure takes.
@@ -19,16 +17,53 @@ type options struct {
 	binary string // bin/millrace
 	peers  string // folder of the peers' programs
 	rounds int
+	quick  bool // sizes that show that a measure works, and say nothing more
+	alone  bool // leaves out the peers that have to be installed
+}
+
+// size is how many of something there are.
+func (o options) size(full, quick int) int {
+	if o.quick {
+		return quick
+	}
+	return full
+}
+
+// length is how long something is measured.
+func (o options) length(full time.Duration) time.Duration {
+	if o.quick {
+		return min(full/10, 400*time.Millisecond)
+	}
+	return full
 }
 
 // measure prints its table to standard output.
-type measure func(ctx context.Context, opt options) error
+type measure struct {
+	name string
+	run  func(ctx context.Context, opt options) error
+}
 
-func measures() map[string]measure {
-	return map[string]measure{
-		"http": httpSubmission, "pickup": pickup, "wait": submitAndWait, "publish": publish, "drain": drain,
-		"baseline": baselineServer,
+func measures() []measure {
+	return []measure{
+		{"http", httpSubmission},
+		{"pickup", pickup},
+		{"wait", submitAndWait},
+		{"publish", publish},
+		{"drain", drain},
+		{"fanout", fanout},
+		{"steady", steady},
+		{"instances", instances},
+		{"commits", commits},
+		{"sqlpublish", sqlPublish},
+		{"opentx", openTransaction},
+		{"snapshot", heldSnapshot},
+		{"memory", idleMemory},
 	}
+}
+
+// servers are what measures start as processes of their own.
+func servers() []measure {
+	return []measure{{"baseline", baselineServer}, {"idle-server", idleServer}}
 }
 
 func main() {
@@ -46,62 +81,46 @@ func run(args []string) error {
 	fs.StringVar(&opt.binary, "bin", "bin/millrace", "the server to measure")
 	fs.StringVar(&opt.peers, "peers", "bench/peers", "folder of the peers' programs")
 	fs.IntVar(&opt.rounds, "rounds", 5, "rounds of each side")
+	fs.BoolVar(&opt.quick, "quick", false, "tiny sizes, to see that a measure works: the figures mean nothing")
+	fs.BoolVar(&opt.alone, "alone", false, "leave Channels out of fanout, publish and steady")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
+	var chosen []measure
 	for _, name := range fs.Args() {
-		m, ok := measures()[name]
+		m, ok := find(name)
 		if !ok {
-			return fmt.Errorf("no measure %q; there are http, pickup, wait, publish, drain", name)
+			return fmt.Errorf("no measure %q; there are %s", name, names())
 		}
-		if err := m(ctx, opt); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
+		chosen = append(chosen, m)
 	}
-	if fs.NArg() == 0 {
-		return errors.New("say what to measure: http, pickup, wait, publish or drain")
+	switch {
+	case len(chosen) == 0:
+		return errors.New("say what to measure: " + names())
+	case opt.rounds < 1:
+		return errors.New("-rounds must be at least 1")
+	}
+	for _, m := range chosen {
+		if err := m.run(ctx, opt); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
 	}
 	return nil
 }
 
-// withCluster runs f beside a fresh Postgres with the settings of production.
-func withCluster(ctx context.Context, f func(c *postgres.Cluster) error) error {
-	dir, err := os.MkdirTemp("", "millrace-bench-")
-	if err != nil {
-		return err
+func find(name string) (measure, bool) {
+	for _, m := range append(measures(), servers()...) {
+		if m.name == name {
+			return m, true
+		}
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if err := os.Chmod(dir, 0o711); err != nil {
-		return err
-	}
-	c, err := postgres.StartCluster(ctx, postgres.ClusterConfig{
-		DataDir:  dir,
-		Settings: map[string]string{"shared_buffers": "512MB", "max_wal_size": "4GB"},
-	})
-	if err != nil {
-		return err
-	}
-	return errors.Join(f(c), c.Stop(context.WithoutCancel(ctx)))
+	return measure{}, false
 }
 
-// median is the middle of v, which is sorted on the way.
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
+func names() string {
+	var all []string
+	for _, m := range measures() {
+		all = append(all, m.name)
 	}
-	slices.Sort(v)
-	return v[len(v)/2]
-}
-
-// percentile reads v, which is sorted on the way; p is 0 to 100.
-func percentile(v []float64, p float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	slices.Sort(v)
-	return v[int(p/100*float64(len(v)-1))]
-}
-
-func heading(title string, columns ...string) {
-	fmt.Printf("\n### %s\n\n| %s |\n|%s\n", title, strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
+	return strings.Join(all, ", ")
 }

@@ -1,15 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/fasthttp/websocket"
 
 	"github.com/millrace-dev/millrace"
 	"github.com/millrace-dev/millrace/internal/postgres"
@@ -21,69 +19,105 @@ const (
 	publishLength = 4 * time.Second
 )
 
-// publish measures durable publishes to one channel with history and one
-// WebSocket subscriber, which must receive every one of them in order.
+// publish compares publishes to one channel with one WebSocket subscriber:
+// committed ones with history, all of which must come in order, and those of
+// Channels' layer, which keeps nothing. Each side publishes from within its own
+// language, 256 at a time.
 func publish(ctx context.Context, opt options) error {
-	return withCluster(ctx, func(c *postgres.Cluster) error {
-		if err := ensureKey(ctx, c); err != nil {
-			return err
-		}
-		return withApp(ctx, c, 10, func(*millrace.App) {}, func(app *millrace.App) error {
-			heading(fmt.Sprintf("Durable publishes, %d publishers, one WebSocket subscriber", publishers),
-				"round", "publishes/s", "delivered", "p50 ms", "p99 ms")
-			for round := range opt.rounds {
-				if err := publishRound(ctx, app, round); err != nil {
-					return err
-				}
+	return withPublishSides(ctx, opt, func(app *millrace.App, site *channelsSite) error {
+		length := opt.length(publishLength)
+		heading(fmt.Sprintf("Publishes of %d publishers, one WebSocket subscriber, %d rounds of %s", publishers, opt.rounds, length),
+			"server", "publishes/s", "p50 / p99 ms", "delivered")
+		var results [2]fanResult
+		for round := range opt.rounds {
+			r, err := publishRound(ctx, app, fmt.Sprintf("publish-%d", round), func(channel string) (int64, error) {
+				return publishFor(ctx, app, channel, length)
+			}, length)
+			if err != nil {
+				return err
 			}
-			return nil
+			results[0].add(r)
+			if r, err = channelsRound(ctx, site, publishers, length, 0); err != nil {
+				return err
+			}
+			results[1].add(r)
+		}
+		printPublished("millrace, durable with history", results[0])
+		if site != nil {
+			printPublished("Channels' layer, kept nowhere", results[1])
+			atLeast("Publishes/s, millrace to Channels' layer", median(results[0].rates)/median(results[1].rates), 2, "times")
+		}
+		return nil
+	})
+}
+
+func printPublished(name string, r fanResult) {
+	fmt.Printf("| %s | %.0f | %s | %d of %d |\n", name, median(r.rates), tail(r.lat), r.got, r.due)
+}
+
+// withPublishSides runs f beside an App in this process and the peer.
+func withPublishSides(ctx context.Context, opt options, f func(*millrace.App, *channelsSite) error) error {
+	return withChannels(ctx, opt, func(site *channelsSite) error {
+		return withCluster(ctx, func(c *postgres.Cluster) error {
+			if err := ensureKey(ctx, c); err != nil {
+				return err
+			}
+			return withApp(ctx, c, 10, func(*millrace.App) {}, func(app *millrace.App) error { return f(app, site) })
 		})
 	})
 }
 
-// message is what bench publishes: the time, and about 100 bytes in all.
-type message struct {
-	Offset uint64 `json:"offset"`
-	Data   struct {
-		T int64 `json:"t"`
-	} `json:"data"`
-}
-
-func publishRound(ctx context.Context, app *millrace.App, round int) error {
-	channel := fmt.Sprintf("bench-%d", round)
-	conn, res, err := websocket.DefaultDialer.DialContext(ctx,
-		"ws://"+app.Addr()+"/v1/ws/raw?channels="+channel, map[string][]string{"Authorization": {"Bearer " + benchKey}})
+// publishRound lets send publish to a channel of the App, and wants everything
+// to come, in order.
+func publishRound(
+	ctx context.Context, app *millrace.App, channel string, send func(channel string) (int64, error), length time.Duration,
+) (r fanResult, err error) {
+	var order inOrder
+	sub, err := subscribe(ctx, millraceRoom(app.Addr(), channel), order.check, nil)
 	if err != nil {
-		return err
+		return r, err
 	}
-	_ = res.Body.Close()
-	defer func() { _ = conn.Close() }()
-
-	sub := &subscriber{conn: conn, done: make(chan error, 1)}
-	go sub.read()
-	sent, errs := publishFor(ctx, app, channel, publishLength)
-	if errs != nil {
-		return errs
+	sent, err := send(channel)
+	if err == nil {
+		err = sub.wait(sent)
 	}
-	if err := sub.wait(uint64(sent)); err != nil {
-		return err
-	}
-	fmt.Printf("| %d | %.0f | %d of %d | %.1f | %.1f |\n", round+1, float64(sent)/publishLength.Seconds(),
-		sub.got.Load(), sent, percentile(sub.lat, 50), percentile(sub.lat, 99))
-	return nil
+	lat := sub.stop()
+	return fanResult{[]float64{float64(sent) / length.Seconds()}, lat, sub.got.Load(), sent}, err
 }
 
+// channelsRound does so through the peer, which may lose messages. Without a
+// peer it measures nothing.
+func channelsRound(ctx context.Context, site *channelsSite, senders int, length time.Duration, rate int) (r fanResult, err error) {
+	if site == nil {
+		return r, nil
+	}
+	sub, err := subscribe(ctx, site.subscribers()[0], nil, nil)
+	if err != nil {
+		return r, err
+	}
+	defer sub.close()
+	sent, err := site.publish(ctx, senders, length, rate)
+	if err != nil {
+		return r, err
+	}
+	for wait := time.Now(); sub.got.Load() < sent && time.Since(wait) < socketTimeout; {
+		time.Sleep(time.Millisecond)
+	}
+	lat := sub.stop()
+	return fanResult{[]float64{float64(sent) / length.Seconds()}, lat, sub.got.Load(), sent}, nil
+}
+
+// publishFor publishes as fast as the publishers can, each its next message
+// when its last is committed, and returns how many were.
 func publishFor(ctx context.Context, app *millrace.App, channel string, length time.Duration) (int64, error) {
 	var sent atomic.Int64
 	var wg sync.WaitGroup
 	errs := make(chan error, publishers)
 	end := time.Now().Add(length)
-	pad := strings.Repeat("x", 64)
 	for range publishers {
 		wg.Go(func() {
 			for time.Now().Before(end) {
-				data := fmt.Appendf(nil, `{"t":%d,"pad":%q}`, time.Now().UnixNano(), pad)
-				if _, err := app.Realtime().Publish(ctx, channel, data, realtime.PublishOptions{}); err != nil {
+				if _, err := app.Realtime().Publish(ctx, channel, message(), realtime.PublishOptions{}); err != nil {
 					errs <- err
 					return
 				}
@@ -96,45 +130,30 @@ func publishFor(ctx context.Context, app *millrace.App, channel string, length t
 	return sent.Load(), <-errs
 }
 
-// subscriber checks that offsets come once, in order and without a gap.
-type subscriber struct {
-	conn *websocket.Conn
-	got  atomic.Uint64
-	lat  []float64
-	done chan error
-}
+// inOrder checks that offsets come once, in order and without a gap.
+type inOrder struct{ last uint64 }
 
-func (s *subscriber) read() {
-	for {
-		var m message
-		if err := s.conn.ReadJSON(&m); err != nil {
-			s.done <- err
-			return
+// check looks at one frame of the official protocol, which holds a push a line.
+func (o *inOrder) check(frame []byte) error {
+	for line := range bytes.SplitSeq(frame, []byte("\n")) {
+		var m struct {
+			Push struct {
+				Pub struct {
+					Offset uint64 `json:"offset"`
+				} `json:"pub"`
+			} `json:"push"`
 		}
-		if m.Offset == 0 {
-			continue // a notice, not a publication
+		if len(line) == 0 {
+			continue
 		}
-		if want := s.got.Load() + 1; m.Offset != want {
-			s.done <- fmt.Errorf("offset %d came where %d was due", m.Offset, want)
-			return
+		if err := json.Unmarshal(line, &m); err != nil {
+			return fmt.Errorf("read %.200s: %w", line, err)
 		}
-		s.lat = append(s.lat, float64(time.Now().UnixNano()-m.Data.T)/1e6)
-		s.got.Add(1)
-	}
-}
-
-// wait returns when n publications have come.
-func (s *subscriber) wait(n uint64) error {
-	deadline := time.After(10 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for s.got.Load() < n {
-		select {
-		case err := <-s.done:
-			return err
-		case <-deadline:
-			return errors.New("the subscriber did not get everything within 10 s")
-		case <-tick.C:
+		if offset := m.Push.Pub.Offset; offset != 0 {
+			if offset != o.last+1 {
+				return fmt.Errorf("offset %d came where %d was due", offset, o.last+1)
+			}
+			o.last = offset
 		}
 	}
 	return nil

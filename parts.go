@@ -74,6 +74,7 @@ func assemble(ctx context.Context, cfg Config, natives []func(*functions.Service
 	if err := p.openListening(ctx); err != nil {
 		return nil, err
 	}
+	p.metrics.MustRegister(listenerMetrics{p.listener})
 	if err := p.build(natives); err != nil {
 		return nil, err
 	}

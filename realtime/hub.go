@@ -29,6 +29,7 @@ type Hub struct {
 	control *control
 	lease   *lease
 	members *membership
+	answers lane // to other hubs' questions
 	publish publishFunc
 	views   views
 	revoked revocations
@@ -55,7 +56,11 @@ func New(config Config) (*Hub, error) {
 		return nil, fmt.Errorf("make realtime broker: %w", err)
 	}
 	h.node.SetBroker(h.broker)
-	h.publish = h.broker.publishMany
+	metrics := newMetrics(h.broker, config.Pool)
+	if err := metrics.register(h.config.Registry); err != nil {
+		return nil, fmt.Errorf("register realtime's metrics: %w", err)
+	}
+	h.publish = metrics.timed(h.broker.publishMany)
 	h.control = newControl(config.Pool, config.Listener, h.log)
 	for kind, carry := range h.carry() {
 		h.onControl(kind, carry)

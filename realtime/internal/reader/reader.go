@@ -75,6 +75,8 @@ type Reader struct {
 	buffer buffer
 	subs   subscriptions
 	repair repairs
+
+	counters counters
 }
 
 // New makes a reader.
@@ -135,6 +137,7 @@ func (r *Reader) dispatch(ctx context.Context) {
 		payloads, overflowed := r.buffer.takeAll()
 		if overflowed {
 			frames.Reset()
+			r.counters.overflows.Add(1)
 			r.log.Warn("notifications came faster than they could be handed on: reading the tables")
 			r.lost()
 		}

@@ -102,6 +102,7 @@ func (r *Reader) repairPage(ctx context.Context, page map[string]*subscription) 
 		from := sub.round()
 		channels, offsets, epochs = append(channels, channel), append(offsets, int64(from.Offset)), append(epochs, from.Epoch) //nolint:gosec // offsets are below 2^63
 	}
+	r.counters.repairs.Add(uint64(len(page)))
 	tops := make(map[string]Position, len(page))
 	counts := make(map[string]int, len(page))
 	rows, err := r.cfg.Pool.Query(ctx, sqlRepair, channels, offsets, epochs, repairRows)

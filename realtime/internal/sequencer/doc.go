@@ -47,7 +47,8 @@
 //	  |   +-- poll each 250 ms; NOTIFY from the gate wakes at once
 //
 // Awake, the owner holds the gate's lock and polls; SQL publishers then notify
-// nobody. A transaction that saw the gate closed and committed after the owner
+// nobody. An owner that notifications do not reach (Config.Poll) polls each 50 ms
+// when asleep. A transaction that saw the gate closed and committed after the owner
 // went to sleep is found by the fallback poll.
 //
 // # Three fences

@@ -70,10 +70,12 @@ func (h *handovers) remove(origin string) *request {
 	return found.request
 }
 
-func (h *handovers) empty() bool {
+func (h *handovers) empty() bool { return h.count() == 0 }
+
+func (h *handovers) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.waiting) == 0
+	return len(h.waiting)
 }
 
 func (h *handovers) all() []*handover {

@@ -176,6 +176,8 @@ func (o *owner) moveOutbox(ctx context.Context, local []*request) error {
 func (o *owner) committed(b *batch) {
 	if !b.empty() {
 		o.seq, o.complaint = b.seq, ""
+		o.s.counters.batches.Add(1)
+		o.s.counters.publications.Add(uint64(len(b.messages.channel)))
 	}
 	o.s.written.add(b.tops)
 	for i, r := range b.requests {

@@ -29,6 +29,7 @@ type Sequencer struct {
 	written    written
 	pin        *pin // with Config.Pooled, while there is a session
 	owner      atomic.Bool
+	counters   counters
 	session    atomic.Uint32 // the server process of the session
 }
 

@@ -127,6 +127,7 @@ func (s *Sequencer) serve(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	s.owner.Store(true)
+	s.counters.term.Store(term)
 	return newOwner(s, conn, term, seq).run(ctx)
 }
 

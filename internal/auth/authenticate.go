@@ -27,11 +27,11 @@ type keyRow struct {
 // Authenticate recognises the bearer of a key or a token. Errors: ErrUnauthenticated; anything else means that
 // it could not be found out.
 func (s *Store) Authenticate(ctx context.Context, bearer string) (Identity, error) {
-	if bearer == "" || len(bearer) > maxBearer {
-		return Identity{}, ErrUnauthenticated
-	}
 	if looksLikeToken(bearer) {
 		return s.ParseToken(ctx, bearer)
+	}
+	if bearer == "" || len(bearer) > maxBearer {
+		return Identity{}, ErrUnauthenticated
 	}
 	given := readCredential(bearer)
 	row, err := s.key(ctx, given.id)

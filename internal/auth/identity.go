@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -19,11 +20,15 @@ const (
 type Identity struct {
 	Kind Kind
 	// Key is the id of the API key behind the credential: of a token the one that made it, of a session the
-	// one that logged in. When it ends, they end.
+	// one that logged in. When it ends, they end. It is empty for tokens of another issuer.
 	Key  string
 	Name string // of the key
 	// User is a token's subject, else empty.
 	User string
+	// Session names a session without being its secret, as OnRevoke does; else empty.
+	Session string
+	// Info is what a token says about its user for others to see, as JSON; nil: nothing.
+	Info json.RawMessage
 	// ExpiresAt is when the credential ends by itself; zero when it does not.
 	ExpiresAt time.Time
 

@@ -70,7 +70,7 @@ func TestRevocationReachesEveryNode(t *testing.T) {
 	told := make(chan string, 10)
 	for _, store := range []*Store{there, deaf} {
 		mustIdentity(t, store, text) // in its cache now
-		store.OnRevoke(func(id string) { told <- id })
+		store.OnRevoke(func(ended Revoked) { told <- ended.Key })
 	}
 	require.NoError(t, here.Revoke(t.Context(), key.ID))
 	begin := time.Now()
@@ -93,7 +93,7 @@ func TestExpiryIsTold(t *testing.T) {
 	db := testdb.New(t)
 	store := deafNode(t, db)
 	told := make(chan string, 10)
-	store.OnRevoke(func(id string) { told <- id })
+	store.OnRevoke(func(ended Revoked) { told <- ended.Key })
 	key, text, err := store.CreateKey(t.Context(), KeyParams{Scopes: []string{"admin"}, ExpiresIn: 2 * time.Second})
 	require.NoError(t, err)
 	mustIdentity(t, store, text)

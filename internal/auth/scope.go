@@ -18,6 +18,8 @@ const (
 	ScopeNamespacesManage  = "namespaces:manage"
 	ScopeFunctionsRead     = "functions:read"
 	ScopeFunctionsDeploy   = "functions:deploy"
+	ScopeSchedulesRead     = "schedules:read"
+	ScopeSchedulesManage   = "schedules:manage" // of functions whose jobs the key may submit
 	ScopeKeysManage        = "keys:manage"
 	ScopeTokensCreate      = "tokens:create"
 	ScopeStatsRead         = "stats:read"
@@ -35,7 +37,7 @@ func Scopes() []string {
 	return []string{
 		ScopeJobsSubmit, ScopeJobsRead, ScopeJobsManage, ScopeChannelsSubscribe, ScopeChannelsPublish,
 		ScopeChannelsPresence, ScopeConnectionsManage, ScopeNamespacesRead, ScopeNamespacesManage,
-		ScopeFunctionsRead, ScopeFunctionsDeploy, ScopeKeysManage, ScopeTokensCreate, ScopeStatsRead, ScopeAdmin,
+		ScopeFunctionsRead, ScopeFunctionsDeploy, ScopeSchedulesRead, ScopeSchedulesManage, ScopeKeysManage, ScopeTokensCreate, ScopeStatsRead, ScopeAdmin,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -68,13 +69,14 @@ func (s *Store) newSession(ctx context.Context, keyID string) (Session, error) {
 		return Session{}, fmt.Errorf("start a session: %w", err)
 	}
 	session := sessionRow{key: keyID, expires: s.now().Add(SessionLife)}
-	id := session.identity(row)
+	id := session.identity(row, hash)
 	return Session{Secret: secret, ExpiresAt: id.ExpiresAt, Identity: id}, nil
 }
 
 // identity ends with the session or with the key, whichever is first.
-func (r sessionRow) identity(key keyRow) Identity {
+func (r sessionRow) identity(key keyRow, hash [sha256.Size]byte) Identity {
 	id := key.identity(KindSession)
+	id.Session = hex.EncodeToString(hash[:])
 	if id.ExpiresAt.IsZero() || r.expires.Before(id.ExpiresAt) {
 		id.ExpiresAt = r.expires
 	}
@@ -112,10 +114,11 @@ func (s *Store) AuthenticateSession(ctx context.Context, secret string) (Identit
 		return Identity{}, err
 	}
 	s.touch(key.id)
-	return session.identity(key), nil
+	return session.identity(key, hash), nil
 }
 
-// EndSession logs out: here at once, elsewhere within five seconds. A session that is over already is fine.
+// EndSession logs out: here at once, elsewhere within five seconds. What OnRevoke registered is told. A session that
+// is over already is fine.
 func (s *Store) EndSession(ctx context.Context, secret string) error {
 	hash := sha256.Sum256([]byte(secret))
 	tag, err := s.pool.Exec(ctx, sessionEndSQL, hash[:])
@@ -123,7 +126,7 @@ func (s *Store) EndSession(ctx context.Context, secret string) error {
 		return fmt.Errorf("end a session: %w", err)
 	}
 	if tag.RowsAffected() > 0 {
-		s.sessions.forget(string(hash[:]))
+		s.endSession(hex.EncodeToString(hash[:]))
 	}
 	return nil
 }

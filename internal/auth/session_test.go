@@ -99,3 +99,38 @@ func TestLoginLinkLogsOneBrowserIn(t *testing.T) {
 	_, err = store.RedeemLoginLink(t.Context(), link)
 	require.ErrorIs(t, err, ErrUnauthenticated, "too late")
 }
+
+// TestSessionsEndIsTold: on every node, the one that gets no notices included, so that its sockets are closed.
+func TestSessionsEndIsTold(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	here, there, deaf := node(t, db), node(t, db), deafNode(t, db)
+	_, text := mustKey(t, here, "stats:read")
+	told := make(map[*Store]chan Revoked)
+	for _, store := range []*Store{here, there, deaf} {
+		heard := make(chan Revoked, 10)
+		told[store] = heard
+		store.OnRevoke(func(ended Revoked) { heard <- ended })
+	}
+	session, err := here.StartSession(t.Context(), text)
+	require.NoError(t, err)
+	other, err := here.StartSession(t.Context(), text)
+	require.NoError(t, err)
+	require.NotEqual(t, session.Identity.Session, other.Identity.Session)
+	again, err := there.AuthenticateSession(t.Context(), session.Secret)
+	require.NoError(t, err)
+	require.Equal(t, session.Identity.Session, again.Session)
+	require.NotContains(t, session.Identity.Session, session.Secret)
+
+	require.NoError(t, here.EndSession(t.Context(), session.Secret))
+	for _, store := range []*Store{here, there, deaf} {
+		select {
+		case ended := <-told[store]:
+			require.Equal(t, Revoked{Session: session.Identity.Session}, ended)
+		case <-time.After(2 * promise):
+			require.Fail(t, "not told")
+		}
+	}
+	_, err = deaf.AuthenticateSession(t.Context(), other.Secret)
+	require.NoError(t, err, "the other login goes on")
+}

@@ -15,7 +15,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/service"
 )
 
-// notifyChannel carries "key <id>" and "session <hash>" when one has ended.
+// notifyChannel carries "key <id>" and "session <hash in hexadecimal>" when one has ended.
 const notifyChannel = "millrace_auth"
 
 // Store recognises credentials and keeps them. Make one with NewStore; it is safe for concurrent use.
@@ -27,9 +27,10 @@ type Store struct {
 	keys     *cache[keyRow]
 	sessions *cache[sessionRow]
 	signing  signingSecret
+	issuer   *issuer // nil: none
 
 	mu       sync.Mutex
-	onRevoke []func(keyID string)
+	onRevoke []func(Revoked)
 	used     map[string]struct{} // ids of keys used since the last flush
 }
 
@@ -53,9 +54,15 @@ func NewStore(pool *pgxpool.Pool, listener *postgres.Listener, logger *slog.Logg
 	return s
 }
 
-// OnRevoke registers a function that is told when a key was revoked or has expired, on whichever node that
-// happened, within five seconds: so that open sockets are closed. It may be told twice, and must not block.
-func (s *Store) OnRevoke(f func(keyID string)) {
+// Revoked is what has ended: one of the two.
+type Revoked struct {
+	Key     string // id of a key that was revoked or has expired
+	Session string // Identity.Session of a session that was logged out or has expired
+}
+
+// OnRevoke registers a function that is told when a key or a session has ended, on whichever node that happened,
+// within five seconds: so that open sockets are closed. It may be told twice, and must not block.
+func (s *Store) OnRevoke(f func(Revoked)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onRevoke = append(s.onRevoke, f)
@@ -68,6 +75,9 @@ func (s *Store) Start(ctx context.Context) error {
 	}
 	s.Go(s.sweep)
 	s.Go(s.recordUse)
+	if s.issuer != nil && s.issuer.jwks != nil {
+		s.Go(s.issuer.jwks.run)
+	}
 	return nil
 }
 
@@ -83,7 +93,7 @@ func (s *Store) notified(payload string) {
 }
 
 // missed runs after the listener was away: nothing cached is trusted, and the sweep, which has its own
-// watermark, tells of the keys that ended meanwhile.
+// watermark, tells of the keys and sessions that ended meanwhile.
 func (s *Store) missed(context.Context) {
 	s.keys.forgetAll()
 	s.sessions.forgetAll()
@@ -91,17 +101,22 @@ func (s *Store) missed(context.Context) {
 
 func (s *Store) endKey(id string) {
 	s.keys.forget(id)
+	s.tell(Revoked{Key: id})
+}
+
+// endSession takes the session's name.
+func (s *Store) endSession(name string) {
+	if hash, err := hex.DecodeString(name); err == nil {
+		s.sessions.forget(string(hash))
+		s.tell(Revoked{Session: name})
+	}
+}
+
+func (s *Store) tell(what Revoked) {
 	s.mu.Lock()
 	told := s.onRevoke
 	s.mu.Unlock()
 	for _, f := range told {
-		f(id)
-	}
-}
-
-// endSession takes the hash in hexadecimal, as notices carry it.
-func (s *Store) endSession(text string) {
-	if hash, err := hex.DecodeString(text); err == nil {
-		s.sessions.forget(string(hash))
+		f(what)
 	}
 }

@@ -20,33 +20,33 @@ const (
 )
 
 var (
-	//go:embed sql/key_ended.sql
-	keyEndedSQL string
+	//go:embed sql/ended.sql
+	endedSQL string
 	//go:embed sql/key_used.sql
 	keyUsedSQL string
 )
 
-// sweep tells of keys that were revoked or have expired since the last successful look. A failed look keeps the
-// watermark, so nothing is skipped by an outage.
+// sweep tells of the keys and sessions that ended since the last successful look. A failed look keeps the watermark,
+// so nothing is skipped by an outage.
 func (s *Store) sweep(ctx context.Context) {
 	var since *time.Time
-	var recent map[string]struct{} // told in the last round, which the overlap shows again
+	var recent map[Revoked]struct{} // told in the last round, which the overlap shows again
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
 		at, ended, err := s.endedSince(ctx, since)
 		switch {
 		case err == nil:
-			told := make(map[string]struct{}, len(ended))
-			for _, id := range ended {
-				if _, before := recent[id]; !before {
-					s.endKey(id)
+			told := make(map[Revoked]struct{}, len(ended))
+			for _, what := range ended {
+				if _, before := recent[what]; !before {
+					s.end(what)
 				}
-				told[id] = struct{}{}
+				told[what] = struct{}{}
 			}
 			since, recent = &at, told
 		case ctx.Err() == nil:
-			s.log.WarnContext(ctx, "auth: look for ended keys", "err", err)
+			s.log.WarnContext(ctx, "auth: look for ended keys and sessions", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -56,13 +56,28 @@ func (s *Store) sweep(ctx context.Context) {
 	}
 }
 
-func (s *Store) endedSince(ctx context.Context, since *time.Time) (at time.Time, ids []string, err error) {
+func (s *Store) end(what Revoked) {
+	if what.Key != "" {
+		s.endKey(what.Key)
+	} else {
+		s.endSession(what.Session)
+	}
+}
+
+func (s *Store) endedSince(ctx context.Context, since *time.Time) (at time.Time, ended []Revoked, err error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	if err := s.pool.QueryRow(ctx, keyEndedSQL, since).Scan(&at, &ids); err != nil {
-		return time.Time{}, nil, fmt.Errorf("read ended keys: %w", err)
+	var keys, sessions []string
+	if err := s.pool.QueryRow(ctx, endedSQL, since).Scan(&at, &keys, &sessions); err != nil {
+		return time.Time{}, nil, fmt.Errorf("read ended keys and sessions: %w", err)
 	}
-	return at, ids, nil
+	for _, id := range keys {
+		ended = append(ended, Revoked{Key: id})
+	}
+	for _, name := range sessions {
+		ended = append(ended, Revoked{Session: name})
+	}
+	return at, ended, nil
 }
 
 // touch notes that a key was used.

@@ -132,11 +132,12 @@ func TestForgedTokens(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
 
-	claim := func(change func(*claims)) claims {
-		c := claims{Key: key.ID, Subscribe: []string{"*"}, RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: tokenIssuer, Subject: "u", ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour)),
-		}}
-		change(&c)
+	claim := func(change func(*claims)) *claims {
+		c := &claims{
+			Key: key.ID, Subscribe: []string{"*"}, Issuer: tokenIssuer, Subject: "u",
+			ExpiresAt: &moment{time.Now().Add(time.Hour)},
+		}
+		change(c)
 		return c
 	}
 	sign := func(method jwt.SigningMethod, with any, change func(*claims)) string {
@@ -153,6 +154,11 @@ func TestForgedTokens(t *testing.T) {
 		"other secret":      sign(jwt.SigningMethodHS256, []byte(strings.Repeat("x", 32)), same),
 		"empty secret":      sign(jwt.SigningMethodHS256, []byte{}, same),
 		"no exp":            sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.ExpiresAt = nil }),
+		"not yet":           sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.NotBefore = &moment{time.Now().Add(time.Minute)} }),
+		"no key":            sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.Key = "" }),
+		"of a channel":      sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.Channel = "room:1" }),
+		"too much info":     sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.Info = []byte(`"` + strings.Repeat("x", MaxTokenInfo) + `"`) }),
+		"user with a space": sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.Subject = "a b" }),
 		"other issuer":      sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.Issuer = "https://evil.example" }),
 		"no subject":        sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.Subject = "" }),
 		"unknown key":       sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.Key = "nosuchkey" }),
@@ -168,13 +174,24 @@ func TestForgedTokens(t *testing.T) {
 		_, err = store.ParseToken(t.Context(), token)
 		require.Equal(t, ErrUnauthenticated, err, name)
 	}
-	old := sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Minute)) })
+	old := sign(jwt.SigningMethodHS256, secret, func(c *claims) { c.ExpiresAt = &moment{time.Now().Add(-time.Minute)} })
 	_, err = store.Authenticate(t.Context(), old)
 	require.ErrorIs(t, err, ErrExpired)
 	require.ErrorIs(t, err, ErrUnauthenticated)
 	oldParts := strings.Split(old, ".")
 	_, err = store.Authenticate(t.Context(), oldParts[0]+"."+oldParts[1]+"."+parts[2])
 	require.NotErrorIs(t, err, ErrExpired, "what was never good is not told that it is too late")
+	for name, change := range map[string]func(*claims){
+		"expired, and of another issuer": func(c *claims) { c.Issuer = "https://evil.example" },
+		"expired, and not yet valid":     func(c *claims) { c.NotBefore = &moment{time.Now().Add(time.Hour)} },
+		"expired, and of nobody":         func(c *claims) { c.Subject = "" },
+	} {
+		_, err = store.Authenticate(t.Context(), sign(jwt.SigningMethodHS256, secret, func(c *claims) {
+			c.ExpiresAt = &moment{time.Now().Add(-time.Minute)}
+			change(c)
+		}))
+		require.Equal(t, ErrUnauthenticated, err, name)
+	}
 	// The control: with nothing changed the same code makes a token that works.
 	mustIdentity(t, store, sign(jwt.SigningMethodHS256, secret, same))
 }

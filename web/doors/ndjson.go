@@ -28,10 +28,10 @@ func (n *ndjson) write(object []byte) {
 			object[i] = ' '
 		}
 	}
-	n.line = append(object, '\n')
-	_, _ = n.to.Write(n.line)
+	object = append(object, '\n')
+	_, _ = n.to.Write(object)
 	const kept = 64 << 10
-	if cap(n.line) > kept {
+	if n.line = object; cap(object) > kept {
 		n.line = nil
 	}
 }

@@ -23,6 +23,7 @@ type polled struct {
 	// parser and deaf are touched by the one goroutine that reads at a time. A deaf connection has met a breach,
 	// after which the bytes make no sense.
 	parser  wsframe.Parser
+	inbound meter
 	deaf    bool
 	watch   *poll.Watch
 	session *realtime.Session // nil when the hub does not run
@@ -185,12 +186,15 @@ func (p *polled) take(data []byte) bool {
 		case wsframe.Text, wsframe.Binary:
 			p.message(payload)
 		case wsframe.Ping:
-			pongs = wsframe.Append(pongs, wsframe.Pong, payload)
+			if p.admits(1) {
+				pongs = wsframe.Append(pongs, wsframe.Pong, payload)
+			}
 		case wsframe.Close:
 			if code, err = wsframe.CloseCode(payload); err == nil {
 				err = errPeerCloses
 			}
 		case wsframe.Pong:
+			p.admits(1)
 		}
 		return err
 	})
@@ -211,9 +215,23 @@ func (p *polled) take(data []byte) bool {
 }
 
 func (p *polled) message(payload []byte) {
-	if !p.closing.Load() && !p.session.Receive(payload) {
+	if p.closing.Load() || !p.admits(commands(payload, p.form == wsframe.Binary)) {
+		return
+	}
+	if !p.session.Receive(payload) {
 		p.closing.Store(true) // the session sends the close frame
 	}
+}
+
+// admits counts what has come, and ends the session when it is too much.
+func (p *polled) admits(n int) bool {
+	if p.inbound.take(n) {
+		return true
+	}
+	if p.closing.CompareAndSwap(false, true) {
+		p.session.Disconnect(floodCode, floodReason)
+	}
+	return false
 }
 
 // arm waits for more.

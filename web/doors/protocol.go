@@ -64,12 +64,19 @@ func (d *Doors) serveProtocol(place *place, conn *websocket.Conn, binary bool, c
 	if !place.claim(session.Disconnect, s.cut) {
 		session.Disconnect(shutdownCode, shutdownReason)
 	}
-	s.receive(session.Receive)
+	s.flooded = func() { session.Disconnect(floodCode, floodReason) }
+	s.control(func() error { return nil })
+	s.receive(func(message []byte) bool {
+		return s.admits(commands(message, binary)) && session.Receive(message)
+	})
 }
 
 // socket is for JSON messages until told otherwise.
 func (d *Doors) socket(conn *websocket.Conn) *socket {
-	return &socket{conn: conn, form: websocket.TextMessage, timeout: d.config.WriteTimeout, lingerTime: d.lingerTime}
+	return &socket{
+		conn: conn, form: websocket.TextMessage, timeout: d.config.WriteTimeout, lingerTime: d.lingerTime,
+		inbound: newMeter(d.config.InboundRate),
+	}
 }
 
 // recovered keeps a panic in one connection from ending the others.

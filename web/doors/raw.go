@@ -44,6 +44,7 @@ func (d *Doors) serveRaw(place *place, conn *websocket.Conn, stream *realtime.St
 	defer place.leave()
 	defer stream.Close()
 	s := d.socket(conn)
+	s.flooded = func() { stream.Disconnect(floodCode, floodReason) }
 	if !place.claim(stream.Disconnect, s.cut) {
 		stream.Disconnect(shutdownCode, shutdownReason)
 	}
@@ -70,9 +71,9 @@ func (d *Doors) serveRaw(place *place, conn *websocket.Conn, stream *realtime.St
 func (d *Doors) listen(s *socket) {
 	alive := func() error { return s.extend(silentBeats * d.config.Heartbeat) }
 	s.conn.SetReadLimit(rawReadLimit)
-	s.conn.SetPongHandler(func(string) error { return alive() })
+	s.control(alive)
 	if alive() == nil {
-		s.receive(func([]byte) bool { return true })
+		s.receive(func([]byte) bool { return s.admits(1) })
 	}
 }
 

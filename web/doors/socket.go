@@ -28,6 +28,9 @@ type socket struct {
 	timeout, lingerTime time.Duration
 	// closing is set once the close frame is written: the time to wait for the peer is fixed from then on.
 	closing atomic.Bool
+	// inbound is of the goroutine that reads; flooded ends the connection when too much has come.
+	inbound meter
+	flooded func()
 }
 
 // Write sends one message.
@@ -67,6 +70,35 @@ func (s *socket) extend(by time.Duration) error {
 // cut closes the connection under everything.
 func (s *socket) cut() { _ = s.conn.NetConn().Close() }
 
+// admits counts what has come, and reports false when it is too much.
+func (s *socket) admits(n int) bool {
+	before := s.inbound.over
+	if s.inbound.take(n) {
+		return true
+	}
+	if !before {
+		s.flooded()
+	}
+	return false
+}
+
+// control sets what follows the peer's pings and pongs; alive is called for the pongs.
+func (s *socket) control(alive func() error) {
+	s.conn.SetPingHandler(func(data string) error {
+		if s.admits(1) {
+			// A failure shows when the connection is read on.
+			_ = s.conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(s.timeout))
+		}
+		return nil
+	})
+	s.conn.SetPongHandler(func(string) error {
+		if s.admits(1) {
+			return alive()
+		}
+		return nil
+	})
+}
+
 // receive reads messages until handle reports false or nothing more can be read, and then reads on without
 // looking until the peer has closed.
 func (s *socket) receive(handle func(message []byte) bool) {
@@ -86,11 +118,16 @@ func (s *socket) receive(handle func(message []byte) bool) {
 	}
 }
 
-// linger reads what a peer that broke the rules still sends; for that the library has sent a close frame.
+// linger reads what a peer that broke the rules still sends. For that the library has sent a close frame, but not
+// to a length of 2^63 and more, which it cannot count.
 func (s *socket) linger(err error) {
 	var closed *websocket.CloseError
 	if errors.As(err, &closed) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return
+	}
+	if errors.Is(err, websocket.ErrReadLimit) {
+		frame := websocket.FormatCloseMessage(websocket.CloseMessageTooBig, "")
+		_ = s.conn.WriteControl(websocket.CloseMessage, frame, time.Now().Add(s.timeout)) // once only
 	}
 	raw := s.conn.NetConn()
 	endWriting(raw)

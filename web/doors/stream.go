@@ -18,7 +18,7 @@ const (
 // format writes a stream's events to an HTTP answer. Nothing is sent before it is flushed.
 type format interface {
 	begin()
-	event(realtime.Event)
+	event(event realtime.Event)
 	idle() // a sign of life that means nothing
 	end(why realtime.DisconnectError)
 }

@@ -14,13 +14,17 @@ var scheduleRanSQL string
 // RunSchedule inserts a job as a tick would do, now, whether or not the schedule is paused and whatever its overlap
 // policy says. The ticks stay what they are.
 //
-// Errors: ErrNoSchedule, ErrUnknownFunction, *ValidationError.
-func (s *Service) RunSchedule(ctx context.Context, name string) (Job, error) {
+// Errors: ErrNoSchedule, ErrUnknownFunction, *ValidationError, those of guards.
+func (s *Service) RunSchedule(ctx context.Context, name string, guards ...Guard) (Job, error) {
 	var job Job
 
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		schedule, err := lockSchedule(ctx, tx, name)
 		if err != nil {
+			return err
+		}
+
+		if err := schedule.ask(guards); err != nil {
 			return err
 		}
 

@@ -14,10 +14,6 @@ import (
 var (
 	//go:embed sql/schedule_put.sql
 	schedulePutSQL string
-	//go:embed sql/schedule_pause.sql
-	schedulePauseSQL string
-	//go:embed sql/schedule_resume.sql
-	scheduleResumeSQL string
 	//go:embed sql/schedule_hint.sql
 	scheduleHintSQL string
 )
@@ -35,20 +31,47 @@ func (s *Service) CreateSchedule(ctx context.Context, spec ScheduleSpec) (Schedu
 	return schedule, err
 }
 
-// PutSchedule makes a schedule, or changes it to what spec says, and reports whether it was made. Where its ticks stay
-// what they were, the next one does too, a paused schedule's included.
+// Guard decides whether something may be done to a schedule. It sees the schedule as it is, locked; its error is
+// returned, and nothing is done.
+type Guard func(found *Schedule) error
+
+// ask asks all guards.
+func (found *Schedule) ask(guards []Guard) error {
+	for _, guard := range guards {
+		if err := guard(found); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// PutSchedule makes a schedule, or changes it to what spec says, and reports whether it was made. Guards are asked about
+// a schedule that is there. Where its ticks stay what they were, the next one does too.
 //
-// Errors: *ValidationError, ErrUnknownFunction, ErrScheduleOwned.
-func (s *Service) PutSchedule(ctx context.Context, spec ScheduleSpec) (schedule Schedule, created bool, err error) {
-	return s.putSchedule(ctx, spec, func(*Schedule, *ScheduleSpec) error { return nil })
+// Errors: *ValidationError, ErrUnknownFunction, ErrScheduleOwned, those of guards.
+func (s *Service) PutSchedule(ctx context.Context, spec ScheduleSpec, guards ...Guard) (schedule Schedule, created bool, err error) {
+	return s.putSchedule(ctx, spec, func(found *Schedule, _ *ScheduleSpec) error {
+		if found == nil {
+			return nil
+		}
+
+		return found.ask(guards)
+	})
 }
 
 // ChangeSchedule lets change edit what the user says about a schedule; nobody else changes it meanwhile. The name is
-// not changed. Errors: *ValidationError, ErrUnknownFunction, ErrNoSchedule, ErrScheduleOwned, change's.
-func (s *Service) ChangeSchedule(ctx context.Context, name string, change func(*ScheduleSpec) error) (Schedule, error) {
+// not changed. Errors: *ValidationError, ErrUnknownFunction, ErrNoSchedule, ErrScheduleOwned, change's, those of guards.
+func (s *Service) ChangeSchedule(
+	ctx context.Context, name string, change func(*ScheduleSpec) error, guards ...Guard,
+) (Schedule, error) {
 	schedule, _, err := s.putSchedule(ctx, ScheduleSpec{Name: name}, func(found *Schedule, spec *ScheduleSpec) error {
 		if found == nil {
 			return ErrNoSchedule
+		}
+
+		if err := found.ask(guards); err != nil {
+			return err
 		}
 
 		*spec = found.ScheduleSpec
@@ -195,83 +218,4 @@ func (s *Service) expectSchedule() {
 	if s.scheduler != nil {
 		s.scheduler.expect(0)
 	}
-}
-
-// DeleteSchedule removes a schedule. Its jobs stay. ErrNoSchedule, ErrScheduleOwned.
-func (s *Service) DeleteSchedule(ctx context.Context, name string) error {
-	_, err := s.editSchedule(ctx, name, func(tx pgx.Tx, found *Schedule) error {
-		if found.Owner != "" {
-			return ErrScheduleOwned
-		}
-
-		_, err := tx.Exec(ctx, `delete from millrace.schedule where name = $1`, name)
-
-		return err
-	})
-
-	return err
-}
-
-// PauseSchedule keeps a schedule from ticking until it is resumed. ErrNoSchedule.
-func (s *Service) PauseSchedule(ctx context.Context, name string) (Schedule, error) {
-	return s.editSchedule(ctx, name, func(tx pgx.Tx, found *Schedule) error {
-		_, err := tx.Exec(ctx, schedulePauseSQL, name)
-		found.Paused, found.NextTick = true, nil
-
-		return err
-	})
-}
-
-// ResumeSchedule lets a paused schedule tick again, from now on: the ticks of the pause were not missed. ErrNoSchedule.
-func (s *Service) ResumeSchedule(ctx context.Context, name string) (Schedule, error) {
-	return s.editSchedule(ctx, name, func(tx pgx.Tx, found *Schedule) error {
-		if !found.Paused {
-			return nil
-		}
-
-		var now time.Time
-		if err := tx.QueryRow(ctx, scheduleNowSQL).Scan(&now); err != nil {
-			return err
-		}
-
-		spec := found.ScheduleSpec
-		spec.Paused = false
-
-		next, due, err := firstTick(found, &spec, found.anchor, now)
-		if err != nil {
-			return err
-		}
-
-		found.Paused, found.NextTick, found.Error = false, timeOrNull(next), ""
-		_, err = tx.Exec(ctx, scheduleResumeSQL, name, timeOrNull(next), timeOrNull(due))
-
-		return err
-	})
-}
-
-// editSchedule locks a schedule, lets edit change it and the copy that is returned, and tells every node.
-func (s *Service) editSchedule(ctx context.Context, name string, edit func(tx pgx.Tx, found *Schedule) error) (Schedule, error) {
-	var schedule Schedule
-
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		found, err := lockSchedule(ctx, tx, name)
-		if err != nil {
-			return err
-		}
-
-		if err := edit(tx, found); err != nil {
-			return err
-		}
-
-		schedule = *found
-
-		return hintSchedules(ctx, tx)
-	})
-	if err != nil {
-		return Schedule{}, fmt.Errorf("schedule %.100s: %w", name, err)
-	}
-
-	s.expectSchedule()
-
-	return schedule, nil
 }

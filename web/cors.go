@@ -24,7 +24,7 @@ func (s *Server) cors(c *fiber.Ctx) bool {
 	if c.Method() != http.MethodOptions || c.Get(fiber.HeaderAccessControlRequestMethod) == "" {
 		return false
 	}
-	c.Set(fiber.HeaderAccessControlAllowMethods, "GET, POST, PUT, DELETE")
+	c.Set(fiber.HeaderAccessControlAllowMethods, "GET, POST, PUT, PATCH, DELETE")
 	c.Set(fiber.HeaderAccessControlAllowHeaders,
 		"Authorization, Content-Type, Idempotency-Key, Prefer, Last-Event-ID, "+headerRequestID)
 	c.Set(fiber.HeaderAccessControlMaxAge, corsMaxAge)

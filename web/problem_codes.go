@@ -20,6 +20,8 @@ const (
 	CodeRequestTimeout      Code = "request_timeout"
 	CodeJobState            Code = "job_state"
 	CodeNativeFunction      Code = "native_function"
+	CodeScheduleExists      Code = "schedule_exists"
+	CodeScheduleOwned       Code = "schedule_owned"
 	CodeChannelReadOnly     Code = "channel_read_only"
 	CodeUnrecoverable       Code = "unrecoverable"
 	CodeBodyTooLarge        Code = "body_too_large"
@@ -86,6 +88,14 @@ var definitions = map[Code]definition{
 	CodeNativeFunction: {
 		http.StatusConflict, "The function is part of the program",
 		"It changes with the program: it cannot be deployed, removed or rolled back.",
+	},
+	CodeScheduleExists: {
+		http.StatusConflict, "There is a schedule of this name",
+		"PUT /v1/schedules/{name} changes it.",
+	},
+	CodeScheduleOwned: {
+		http.StatusConflict, "The schedule belongs to a function",
+		"Change the function's configuration and deploy it. It can be paused, resumed and run here.",
 	},
 	CodeChannelReadOnly: {
 		http.StatusConflict, "Nobody publishes to this channel",

@@ -52,7 +52,7 @@ func (s *Server) entry(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		problem := checkFraming(&ctx.Request.Header)
 		if problem == nil && !knownMethod(string(ctx.Method())) {
 			problem = newProblem(CodeMethodNotAllowed, "")
-			ctx.Response.Header.Set(fiber.HeaderAllow, "GET, HEAD, POST, PUT, DELETE")
+			ctx.Response.Header.Set(fiber.HeaderAllow, "GET, HEAD, POST, PUT, PATCH, DELETE")
 		}
 		if problem == nil {
 			next(ctx)

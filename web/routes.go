@@ -79,7 +79,7 @@ const (
 func (s *Server) table() []Route {
 	var all []Route
 	for _, part := range [][]Route{
-		s.jobRoutes(), s.functionRoutes(), s.channelRoutes(), s.keyRoutes(), s.operationRoutes(), s.pageRoutes(),
+		s.jobRoutes(), s.scheduleRoutes(), s.functionRoutes(), s.channelRoutes(), s.keyRoutes(), s.operationRoutes(), s.pageRoutes(),
 	} {
 		all = append(all, part...)
 	}

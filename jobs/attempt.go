@@ -30,6 +30,7 @@ type attempt struct {
 	input    json.RawMessage
 	timeout  time.Duration // from the submission; 0 means the function's
 	young    bool          // the job was made just before the claim
+	limited  bool          // it came out of a lane: its end frees a slot
 	claimed  time.Time
 
 	mu     sync.Mutex

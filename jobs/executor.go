@@ -26,6 +26,7 @@ type Settings struct {
 	MaxAttempts int
 	Timeout     time.Duration // of one attempt
 	Backoff     Backoff
+	Limits      Limits // Claims go by those that are stored (StoreLimits); these say that jobs are to wait in a lane.
 }
 
 // Run is one attempt of a job, as the executor sees it.

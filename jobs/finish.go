@@ -50,6 +50,7 @@ type finisher struct {
 	pool    *pgxpool.Pool
 	client  string
 	retried func(delay time.Duration) // hears of each new waiting row
+	freed   func(queue string)        // hears of each slot of a limited function that is free again
 	log     *slog.Logger
 
 	mu      sync.Mutex
@@ -59,8 +60,10 @@ type finisher struct {
 	warned  time.Time // of the flusher alone
 }
 
-func newFinisher(pool *pgxpool.Pool, client string, retried func(time.Duration), log *slog.Logger) *finisher {
-	return &finisher{pool: pool, client: client, retried: retried, log: log, wake: make(chan struct{}, 1)}
+func newFinisher(
+	pool *pgxpool.Pool, client string, retried func(time.Duration), freed func(string), log *slog.Logger,
+) *finisher {
+	return &finisher{pool: pool, client: client, retried: retried, freed: freed, log: log, wake: make(chan struct{}, 1)}
 }
 
 // Start begins to record.

@@ -19,10 +19,10 @@ func TestAnOutcomeThatCannotBeStoredFailsAlone(t *testing.T) {
 	const n = 20
 
 	db := testdb.New(t)
-	f := newFinisher(db.Pool, "a", func(time.Duration) {}, slog.New(slog.DiscardHandler))
+	f := newFinisher(db.Pool, "a", func(time.Duration) {}, func(string) {}, slog.New(slog.DiscardHandler))
 	insertJobs(t, db, n)
 
-	claims, err := claim(t.Context(), db.Pool, DefaultQueue, n, "a")
+	claims, _, err := claim(t.Context(), db.Pool, DefaultQueue, n, "a")
 	require.NoError(t, err)
 
 	var wg sync.WaitGroup
@@ -69,7 +69,7 @@ func TestOutcomesWaitForPostgres(t *testing.T) {
 	f := startFinisher(t, db, "a")
 	insertJobs(t, db, n)
 
-	claims, err := claim(t.Context(), db.Pool, DefaultQueue, n, "a")
+	claims, _, err := claim(t.Context(), db.Pool, DefaultQueue, n, "a")
 	require.NoError(t, err)
 
 	exec(t, db, "alter table millrace.river_job rename to away")
@@ -93,7 +93,7 @@ func TestStopLetsGoOfWaitingOutcomes(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	f := newFinisher(db.Pool, "a", func(time.Duration) {}, slog.New(slog.DiscardHandler))
+	f := newFinisher(db.Pool, "a", func(time.Duration) {}, func(string) {}, slog.New(slog.DiscardHandler))
 	insertJobs(t, db, 1)
 	a := claimOne(t, db, "a")
 

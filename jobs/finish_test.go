@@ -31,7 +31,7 @@ func outcomes() map[string]outcome {
 func startFinisher(t *testing.T, db *testdb.DB, client string) *finisher {
 	t.Helper()
 
-	f := newFinisher(db.Pool, client, func(time.Duration) {}, slog.New(slog.DiscardHandler))
+	f := newFinisher(db.Pool, client, func(time.Duration) {}, func(string) {}, slog.New(slog.DiscardHandler))
 	require.NoError(t, f.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, f.Stop(context.Background())) })
 
@@ -58,7 +58,7 @@ func claimFresh(t *testing.T, db *testdb.DB, client string) *attempt {
 func claimOne(t *testing.T, db *testdb.DB, client string) *attempt {
 	t.Helper()
 
-	claims, err := claim(t.Context(), db.Pool, DefaultQueue, 2, client)
+	claims, _, err := claim(t.Context(), db.Pool, DefaultQueue, 2, client)
 	require.NoError(t, err)
 	require.Len(t, claims, 1)
 

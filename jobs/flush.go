@@ -113,8 +113,16 @@ func (f *finisher) flush(ctx context.Context, batch []*finishing) error {
 	for _, item := range batch {
 		if _, ok := recorded[attemptKey{item.attempt.id, item.attempt.number}]; !ok {
 			item.err = errFenced
-		} else if item.out.state == rivertype.JobStateRetryable {
+
+			continue
+		}
+
+		if item.out.state == rivertype.JobStateRetryable {
 			f.retried(item.out.delay)
+		}
+
+		if item.attempt.limited {
+			f.freed(item.attempt.queue)
 		}
 	}
 

@@ -130,6 +130,7 @@ func insertArguments(rows []*row) []any {
 		delays      = make([]int64, len(rows))
 		tags        = make([]string, len(rows))
 		metadata    = make([][]byte, len(rows))
+		limited     = make([]bool, len(rows))
 	)
 
 	for i, r := range rows {
@@ -143,7 +144,8 @@ func insertArguments(rows []*row) []any {
 		delays[i] = r.delay.Microseconds()
 		tags[i] = strings.Join(r.tags, ",") // a tag holds no comma
 		metadata[i] = r.metadata
+		limited[i] = r.limited
 	}
 
-	return []any{ids, kinds, inputs, queues, priorities, maxAttempts, runAts, delays, tags, metadata}
+	return []any{ids, kinds, inputs, queues, priorities, maxAttempts, runAts, delays, tags, metadata, limited}
 }

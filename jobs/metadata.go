@@ -1,6 +1,7 @@
 package jobs
 
-// Keys of river_job.metadata that millrace uses. Names are short: they stand in every row.
+// Keys of river_job.metadata that millrace uses. Names are short: they stand in every row. One more, lane, is written
+// and read by Postgres alone: the keys that a job's limits are counted by (migrations/0009_limits).
 const (
 	metaOutput    = "output"              // the result, River's own convention
 	metaVersion   = "v"                   // version of the function that ran last

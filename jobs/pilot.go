@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivershared/baseservice"
@@ -20,12 +19,13 @@ type driver struct {
 	*riverpgxv5.Driver
 
 	listen *riverpgxv5.Driver // on connections that can LISTEN
+	waker  *waker
 	pilot  riverpilot.Pilot
 	exact  bool // River's scheduler promotes nothing before its time
 }
 
 func (d *driver) GetListener(params *riverdriver.GetListenenerParams) riverdriver.Listener {
-	return d.listen.GetListener(params)
+	return wakingListener{d.listen.GetListener(params), d.waker}
 }
 
 func (d *driver) PluginInit(*baseservice.Archetype) {}
@@ -83,12 +83,11 @@ func (t executorTx) JobSchedule(ctx context.Context, params *riverdriver.JobSche
 type pilot struct {
 	riverpilot.StandardPilot
 
-	pool     *pgxpool.Pool
-	attempts *attempts
+	claimer  *claimer
 	mayClaim func() bool
 }
 
-// JobGetAvailable claims with our statement. River gets rows that carry no more than it needs to run them: the
+// JobGetAvailable claims with our statements. River gets rows that carry no more than it needs to run them: the
 // dispatching kind and no arguments. What the dispatcher needs waits in attempts.
 func (p *pilot) JobGetAvailable(
 	ctx context.Context, _ riverdriver.Executor, _ riverpilot.ProducerState, params *riverdriver.JobGetAvailableParams,
@@ -97,18 +96,16 @@ func (p *pilot) JobGetAvailable(
 		return &riverdriver.JobGetAvailableResult{}, nil
 	}
 
-	claims, err := claim(ctx, p.pool, params.Queue, params.MaxToLock, params.ClientID)
+	claims, err := p.claimer.claim(ctx, params.Queue, params.MaxToLock)
 	if err != nil {
 		return nil, err
 	}
 
-	return &riverdriver.JobGetAvailableResult{Jobs: p.hold(claims, params.ClientID)}, nil
+	return &riverdriver.JobGetAvailableResult{Jobs: riverRows(claims, params.ClientID)}, nil
 }
 
-// hold keeps the claims and returns what River sees of them.
-func (p *pilot) hold(claims []*attempt, client string) []*rivertype.JobRow {
-	p.attempts.add(claims)
-
+// riverRows is what River sees of claims.
+func riverRows(claims []*attempt, client string) []*rivertype.JobRow {
 	rows := make([]*rivertype.JobRow, len(claims))
 	null, empty, by := []byte("null"), []byte("{}"), []string{client}
 

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -25,7 +26,8 @@ var (
 )
 
 func newTestPilot(db *testdb.DB) (*pilot, *driver) {
-	p := &pilot{pool: db.Pool, attempts: newAttempts(), mayClaim: func() bool { return true }}
+	c := newClaimer(db.Pool, "me", newAttempts(), newWaker(), slog.New(slog.DiscardHandler))
+	p := &pilot{claimer: c, mayClaim: func() bool { return true }}
 
 	return p, &driver{Driver: riverpgxv5.New(db.Pool), pilot: p, exact: true}
 }
@@ -55,7 +57,7 @@ func TestClaimsExactlyWhatWasAskedFor(t *testing.T) {
 	require.Len(t, fetch(t, p, d, 20), 10)
 	require.Empty(t, fetch(t, p, d, 20))
 	require.Empty(t, fetch(t, p, d, 0))
-	require.Equal(t, 50, p.attempts.len())
+	require.Equal(t, 50, p.claimer.attempts.len())
 }
 
 func TestRiverSeesOneKindAndTheRowKeepsItsOwn(t *testing.T) {
@@ -69,7 +71,7 @@ func TestRiverSeesOneKindAndTheRowKeepsItsOwn(t *testing.T) {
 	require.Equal(t, dispatchKind, row.Kind)
 	require.Equal(t, "null", string(row.EncodedArgs))
 
-	a := p.attempts.get(row.ID, row.Attempt)
+	a := p.claimer.attempts.get(row.ID, row.Attempt)
 	require.Equal(t, "noop", a.function)
 	require.JSONEq(t, `{"n": 1}`, string(a.input))
 	require.Equal(t, "noop", read(t, db, row.ID).Function)
@@ -160,7 +162,7 @@ func TestANodeWithoutALeaseClaimsNothing(t *testing.T) {
 	insertJobs(t, db, 1)
 
 	require.Empty(t, fetch(t, p, d, 1))
-	require.Empty(t, fetch(t, &stockPilot{attempts: p.attempts, mayClaim: p.mayClaim}, d, 1))
+	require.Empty(t, fetch(t, &stockPilot{attempts: p.claimer.attempts, mayClaim: p.mayClaim}, d, 1))
 }
 
 func TestRiversCompletionRecordsNothing(t *testing.T) {

@@ -27,7 +27,7 @@ const (
 
 // newRiver makes the River client that works on the queues. It also takes part in River's maintenance: deletion of
 // old jobs, reindexing, the scheduler.
-func newRiver(cfg *Config, worker *dispatcher, mayClaim func() bool) (*river.Client[pgx.Tx], error) {
+func newRiver(cfg *Config, worker *dispatcher, waker *waker, mayClaim func() bool) (*river.Client[pgx.Tx], error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, worker)
 
@@ -47,19 +47,23 @@ func newRiver(cfg *Config, worker *dispatcher, mayClaim func() bool) (*river.Cli
 		RescueStuckJobsAfter: neverRescue,
 		ReindexerIndexNames: []string{
 			"river_job_pkey", "river_job_state_and_finalized_at_index", "river_job_unique_idx",
-			"mr_fetch", "mr_run", "mr_wait",
+			"mr_fetch", "mr_lane", "mr_run", "mr_slot", "mr_wait",
 		},
 		Queues:  queues,
 		Workers: workers,
 	}
 
-	var hooks riverpilot.Pilot = &pilot{pool: cfg.Pool, attempts: worker.attempts, mayClaim: mayClaim}
+	var hooks riverpilot.Pilot = &pilot{
+		claimer:  newClaimer(cfg.Pool, cfg.NodeID, worker.attempts, waker, cfg.Logger),
+		mayClaim: mayClaim,
+	}
 	if cfg.StockDriver {
 		hooks = &stockPilot{attempts: worker.attempts, mayClaim: mayClaim}
 	}
 
 	client, err := river.NewClient(&driver{
-		Driver: riverpgxv5.New(cfg.Pool), listen: riverpgxv5.New(cfg.ListenPool), pilot: hooks, exact: !cfg.StockDriver,
+		Driver: riverpgxv5.New(cfg.Pool), listen: riverpgxv5.New(cfg.ListenPool), waker: waker,
+		pilot: hooks, exact: !cfg.StockDriver,
 	}, config)
 	if err != nil {
 		return nil, fmt.Errorf("make the River client: %w", err)

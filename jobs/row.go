@@ -20,6 +20,7 @@ type row struct {
 	delay       time.Duration
 	tags        []string
 	metadata    []byte
+	limited     bool // its function has limits: it waits in a lane
 
 	key  string // idempotency key, empty for none
 	hash []byte // of the request, when there is a key
@@ -41,6 +42,7 @@ func newRow(sub *Submission, settings Settings) *row {
 		delay:       opts.Delay,
 		tags:        opts.Tags,
 		metadata:    []byte(`{}`),
+		limited:     !settings.Limits.None(),
 		key:         opts.IdempotencyKey,
 	}
 

@@ -78,10 +78,12 @@ func (s *Service) assemble() error {
 	s.scheduler = newScheduler(s.pool, s.accept, s.log)
 	s.reports = newReportWriter(s.pool, s.log)
 
+	waker := newWaker()
+
 	d := &dispatcher{
 		executor:  s.cfg.Executor,
 		attempts:  s.attempts,
-		finisher:  newFinisher(s.pool, s.cfg.NodeID, s.promoter.expect, s.log),
+		finisher:  newFinisher(s.pool, s.cfg.NodeID, s.promoter.expect, waker.wake, s.log),
 		announcer: newAnnouncer(s.pool, s.log),
 		runners:   newRunners(),
 		reporter:  s.reporter,
@@ -90,7 +92,7 @@ func (s *Service) assemble() error {
 		log:       s.log,
 	}
 
-	client, err := newRiver(&s.cfg, d, s.lease.mayClaim)
+	client, err := newRiver(&s.cfg, d, waker, s.lease.mayClaim)
 	if err != nil {
 		return err
 	}
@@ -106,6 +108,7 @@ func (s *Service) assemble() error {
 	s.group.Add("promoter", s.promoter)
 	s.group.Add("scheduler", s.scheduler)
 	s.group.Add("sweeper", s.sweeper)
+	s.group.Add("waker", waker)
 	s.group.Add("worker", s.worker)
 
 	if s.cfg.Listener != nil {

@@ -64,7 +64,8 @@ func countStates(ctx context.Context, db execer) (map[State]int, error) {
 	)
 
 	if _, err := pgx.ForEachRow(rows, []any{&stored, &n}, func() error {
-		counts[stateOf(rivertype.JobState(stored))] += n
+		state := stateOf(rivertype.JobState(stored))
+		counts[state] = min(counts[state]+n, CountLimit)
 
 		return nil
 	}); err != nil {

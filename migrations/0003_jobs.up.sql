@@ -8,8 +8,12 @@ drop index millrace.river_job_metadata_index;
 drop index millrace.river_job_kind;
 drop index millrace.river_job_prioritized_fetching_index;
 
--- The claim: the next jobs of a queue.
-create index mr_fetch on millrace.river_job (queue, priority, scheduled_at, id) where state = 'available';
+-- The claim: the next jobs of a queue, but for those that wait in a lane for a
+-- slot of their own (limits). A job's place is its time plus an hour for each
+-- step of its priority: so priorities age, and the claim pays nothing for it.
+create index mr_fetch on millrace.river_job
+    (queue, ((scheduled_at at time zone interval '0') + priority * interval '1 hour'), id)
+    where state = 'available' and (metadata ->> 'lane') is null;
 -- The lease: what runs where, the oldest first.
 create index mr_run on millrace.river_job (attempted_at, id) where state = 'running';
 -- The promotion: which waiting job is due next.

@@ -1,7 +1,10 @@
 -- At most $1 of each state. The orders are those of the indexes, so that no count needs more than a part of one.
 select 'available', count(*) from (
-    select 1 from millrace.river_job where state = 'available'
-    order by queue, priority, scheduled_at, id limit $1) x
+    select 1 from millrace.river_job where state = 'available' and (metadata ->> 'lane') is null
+    order by queue, (scheduled_at at time zone interval '0') + priority * interval '1 hour', id limit $1) x
+union all select 'available', count(*) from (
+    select 1 from millrace.river_job where state = 'available' and (metadata ->> 'lane') is not null
+    order by queue, kind collate "C", (metadata ->> 'lane') collate "C" limit $1) x
 union all select 'running', count(*) from (
     select 1 from millrace.river_job where state = 'running' order by attempted_at, id limit $1) x
 union all select 'scheduled', count(*) from (

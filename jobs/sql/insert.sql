@@ -11,11 +11,14 @@ with inserted as (
         end::millrace.river_job_state,
         greatest(b.run_at, now() + b.delay_us * interval '1 microsecond', now()), -- greatest passes over nulls
         string_to_array(b.tags, ',')::varchar(255)[],
-        b.metadata
+        case when b.limited
+            then b.metadata || jsonb_strip_nulls(jsonb_build_object('lane', millrace.lane(b.kind, b.args)))
+            else b.metadata
+        end
     from unnest(
         $1::bigint[], $2::text[], $3::jsonb[], $4::text[], $5::smallint[], $6::smallint[],
-        $7::timestamptz[], $8::bigint[], $9::text[], $10::jsonb[]
-    ) as b (id, kind, args, queue, priority, max_attempts, run_at, delay_us, tags, metadata)
+        $7::timestamptz[], $8::bigint[], $9::text[], $10::jsonb[], $11::boolean[]
+    ) as b (id, kind, args, queue, priority, max_attempts, run_at, delay_us, tags, metadata, limited)
     returning id, kind, queue, state, created_at, scheduled_at
 ), woken as (
     -- River's own channel and payload; its clients fetch at once.

@@ -1,0 +1,11 @@
+drop function millrace.claim_lanes(text, integer, text, text, text, integer, integer);
+drop trigger function_went_live on millrace.function;
+drop function millrace.function_went_live();
+drop function millrace.set_limits(text, integer, text, integer, interval, integer, text);
+drop function millrace.lane(text, jsonb);
+drop function millrace.limit_key(text, jsonb);
+drop table millrace.queue_state;
+drop table millrace.function_rate;
+drop table millrace.function_limit;
+drop index millrace.mr_slot;
+drop index millrace.mr_lane;

@@ -1,26 +1,7 @@
 import type { Centrifuge } from "centrifuge";
 
 import { JobError } from "./errors.js";
-import { isFinished, type Job, type LogLine, type Progress } from "./job.js";
-import { share } from "./shared.js";
-
-/** What a follower is told. Every handler is optional. */
-export interface JobHandlers<Output = unknown> {
-  /** each new state, the present one first */
-  state?: (job: Job<Output>) => void;
-  progress?: (progress: Progress) => void;
-  log?: (line: LogLine) => void;
-  /** once, after the handler of the final state: nothing follows */
-  end?: (job: Job<Output>) => void;
-  /** once, instead of end: the job does not exist, or may not be read with this connection */
-  error?: (error: Error) => void;
-}
-
-/** A job that is being followed. */
-export interface Following {
-  /** stop ends it: no handler is called any more. */
-  stop(): void;
-}
+import { share, type Following, type JobHandlers } from "./shared.js";
 
 /**
  * followJob tells of a job through the application's own connection, which several followers share. It begins with

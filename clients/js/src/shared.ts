@@ -1,7 +1,24 @@
 import type { Centrifuge, PublicationContext, Subscription, UnsubscribedContext } from "centrifuge";
 
-import type { Following, JobHandlers } from "./follow.js";
-import { isFinished, type Job, type JobMessage } from "./job.js";
+import { isFinished, type Job, type JobMessage, type LogLine, type Progress } from "./job.js";
+
+/** What a follower is told. Every handler is optional. */
+export interface JobHandlers<Output = unknown> {
+  /** each new state, the present one first */
+  state?: (job: Job<Output>) => void;
+  progress?: (progress: Progress) => void;
+  log?: (line: LogLine) => void;
+  /** once, after the handler of the final state: nothing follows */
+  end?: (job: Job<Output>) => void;
+  /** once, instead of end: the job does not exist, or may not be read with this connection */
+  error?: (error: Error) => void;
+}
+
+/** A job that is being followed. */
+export interface Following {
+  /** stop ends it: no handler is called any more. */
+  stop(): void;
+}
 
 const decoder = new TextDecoder();
 const shared = new WeakMap<Centrifuge, Map<string, SharedJob>>();

@@ -65,6 +65,8 @@ type broker struct {
 	read    *reader.Reader
 	send    *ephemeral.Sender
 	handler centrifuge.BrokerEventHandler
+	// tell, when it is set, hears of joins and leaves in the handler's stead.
+	tell func(channel string, joined bool, info *centrifuge.ClientInfo)
 }
 
 var _ centrifuge.Broker = (*broker)(nil)
@@ -271,6 +273,8 @@ func (b *broker) presence(channel string, joined bool, meta string) {
 	info, _ := decodeMeta(meta)
 	switch {
 	case info == nil:
+	case b.tell != nil:
+		b.tell(channel, joined, info)
 	case joined:
 		_ = b.handler.HandleJoin(channel, info)
 	default:

@@ -18,8 +18,6 @@ type connection struct {
 	since uint64
 	// A subscription may load a whole history, so few run at once; publishes keep their order.
 	subscribes, publishes lane
-	// subscribing are the channels whose subscription is being set up.
-	subscribing channelSet
 }
 
 type connectionKey struct{}

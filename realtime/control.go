@@ -22,7 +22,8 @@ var sqlControlSend string
 //go:embed sql/control_read.sql
 var sqlControlRead string
 
-// notifyControl is the channel of NOTIFY that says that there are commands to read. Its payload is empty.
+// notifyControl is the channel of NOTIFY that says that there are commands to read (its payload is empty), or an
+// answer to a question (the question's id).
 const notifyControl = "millrace_control"
 
 const (
@@ -69,6 +70,8 @@ type control struct {
 	handlers map[string]func(command)
 	wake     chan struct{}
 
+	questions questions
+
 	// Of the goroutine that reads:
 	floor uint64
 	seen  map[string]seenCommand
@@ -85,8 +88,17 @@ func newControl(pool *pgxpool.Pool, listener *postgres.Listener, log *slog.Logge
 		pool: pool, log: log,
 		handlers: map[string]func(command){}, wake: make(chan struct{}, 1), seen: map[string]seenCommand{},
 	}
-	listener.Handle(notifyControl, func(string) { c.poke() }, func(context.Context) { c.poke() })
+	listener.Handle(notifyControl, c.notified, func(context.Context) { c.poke() })
 	return c
+}
+
+// notified takes a notification: of a command, or of an answer to the question whose id it carries.
+func (c *control) notified(payload string) {
+	if payload == "" {
+		c.poke()
+	} else {
+		c.questions.answered(payload)
+	}
 }
 
 // onControl registers who carries out the commands of a kind; it comes before Start. carry is called for one command
@@ -142,12 +154,7 @@ func (c *control) Start(ctx context.Context) error {
 }
 
 // poke has the commands read soon. It does not block.
-func (c *control) poke() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
+func (c *control) poke() { signal(c.wake) }
 
 func (c *control) run(ctx context.Context) {
 	for {

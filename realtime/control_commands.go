@@ -159,12 +159,13 @@ func (h *Hub) command(ctx context.Context, kind string, payload any) error {
 	return nil
 }
 
-// carry is who carries out which commands to connections.
+// carry is who carries out which commands.
 func (h *Hub) carry() map[string]func(command) {
 	return map[string]func(command){
 		controlDisconnect:  decoded(h, h.carryDisconnect),
 		controlUnsubscribe: decoded(h, h.carryUnsubscribe),
 		controlRefresh:     decoded(h, h.carryRefresh),
+		controlChannels:    decoded(h, h.carryChannels),
 	}
 }
 
@@ -188,7 +189,7 @@ func (h *Hub) carryDisconnect(c command, d disconnectCommand) {
 func (h *Hub) carryUnsubscribe(_ command, u unsubscribeCommand) {
 	for _, client := range h.targets(u.Target) {
 		h.spawn(func() {
-			if connectionOf(client.Context()).subscribing.has(u.Channel) || client.IsSubscribed(u.Channel) {
+			if h.settling.has(u.Channel, client.ID()) || client.IsSubscribed(u.Channel) {
 				client.Unsubscribe(u.Channel)
 			}
 		})

@@ -117,7 +117,7 @@ func (h *Hub) spawn(f func()) bool { return h.Go(func(context.Context) { f() }) 
 
 func (h *Hub) subscribe(client *centrifuge.Client, event centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
 	conn := connectionOf(client.Context())
-	defer conn.subscribing.begin(event.Channel)()
+	defer h.settling.begin(event.Channel, client.ID())()
 	if err := h.Allow(conn.credentials(), ActionSubscribe, event.Channel); err != nil {
 		answer(centrifuge.SubscribeReply{}, protocolError(err))
 		return

@@ -29,10 +29,12 @@ type Hub struct {
 	control *control
 	lease   *lease
 	members *membership
-	answers lane // to other hubs' questions
-	publish publishFunc
-	views   views
-	revoked revocations
+
+	answers  lane // to other hubs' questions
+	settling settling
+	publish  publishFunc
+	views    views
+	revoked  revocations
 }
 
 // keepFunc says how much of a channel's history is kept; nothing of ephemeral ones and views.
@@ -65,6 +67,7 @@ func New(config Config) (*Hub, error) {
 	for kind, carry := range h.carry() {
 		h.onControl(kind, carry)
 	}
+	h.broker.tell = h.tellPresence
 	h.keepPresence()
 	return h, nil
 }

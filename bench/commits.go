@@ -46,7 +46,7 @@ func commits(ctx context.Context, opt options) error {
 			return err
 		}
 		return withApp(ctx, c, 10, func(*millrace.App) {}, func(*millrace.App) error {
-			ears, err := listenTo(ctx, c, "bench_commits", func([]byte) {})
+			ears, err := listenTo(ctx, c.URL(), "bench_commits", func([]byte) {})
 			if err != nil {
 				return err
 			}

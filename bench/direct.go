@@ -42,13 +42,13 @@ type directRequest struct {
 
 // newDirect starts an instance; heard is given the data of every publication
 // of one channel.
-func newDirect(ctx context.Context, c *postgres.Cluster, channel string, heard func(data []byte)) (*direct, error) {
+func newDirect(ctx context.Context, url, channel string, heard func(data []byte)) (*direct, error) {
 	d := &direct{queue: make(chan directRequest, 4*directBatch)}
 	var err error
-	if d.conn, err = postgres.Connect(ctx, c.URL(), "bench direct"); err != nil {
+	if d.conn, err = postgres.Connect(ctx, url, "bench direct"); err != nil {
 		return nil, err
 	}
-	d.ears, err = listenTo(ctx, c, "bench_direct", func(payload []byte) { readDirect(payload, channel, heard) })
+	d.ears, err = listenTo(ctx, url, "bench_direct", func(payload []byte) { readDirect(payload, channel, heard) })
 	if err != nil {
 		return nil, err
 	}

@@ -16,8 +16,8 @@ type ears struct {
 }
 
 // listenTo gives every payload of a channel to heard.
-func listenTo(ctx context.Context, c *postgres.Cluster, channel string, heard func(payload []byte)) (*ears, error) {
-	conn, err := postgres.Connect(ctx, c.URL(), "bench listener")
+func listenTo(ctx context.Context, url, channel string, heard func(payload []byte)) (*ears, error) {
+	conn, err := postgres.Connect(ctx, url, "bench listener")
 	if err != nil {
 		return nil, err
 	}

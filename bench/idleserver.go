@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,7 +28,7 @@ import (
 // BENCH_FALLBACK set, the realtime part alone behind the door that gives each
 // connection a goroutine, which an App uses where there is no epoll. It takes
 // BENCH_DATABASE_URL and BENCH_CONTROL, an address where GET /addr tells where it
-// serves and GET /rss how many bytes are resident after a garbage collection.
+// serves and GET /usage what it has in memory after a garbage collection.
 func idleServer(ctx context.Context, _ options) error {
 	url := os.Getenv("BENCH_DATABASE_URL")
 	if os.Getenv("BENCH_FALLBACK") != "" {
@@ -100,13 +101,13 @@ func serveDoor(ctx context.Context, hub *realtime.Hub) error {
 func control(ctx context.Context, addr string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /addr", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, addr) })
-	mux.HandleFunc("GET /rss", func(w http.ResponseWriter, _ *http.Request) {
-		bytes, err := resident()
+	mux.HandleFunc("GET /usage", func(w http.ResponseWriter, _ *http.Request) {
+		now, err := measureUsage()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		fmt.Fprint(w, bytes)
+		_ = json.NewEncoder(w).Encode(now)
 	})
 	server := &http.Server{Addr: os.Getenv("BENCH_CONTROL"), Handler: mux, ReadHeaderTimeout: time.Second}
 	ended := make(chan error, 1)
@@ -119,19 +120,32 @@ func control(ctx context.Context, addr string) error {
 	}
 }
 
-// resident is how many bytes of this process are in memory once everything
-// that can be given back was.
-func resident() (int64, error) {
+// usage is what a process has in memory once everything that can be given back
+// was; the first three in bytes.
+type usage struct {
+	Resident, Heap, Stacks float64
+	Goroutines             float64
+}
+
+func measureUsage() (u usage, err error) {
 	runtime.GC()
 	debug.FreeOSMemory()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	u = usage{Heap: float64(stats.HeapAlloc), Stacks: float64(stats.StackInuse), Goroutines: float64(runtime.NumGoroutine())}
+	u.Resident, err = resident()
+	return u, err
+}
+
+func resident() (float64, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0, fmt.Errorf("read the resident memory, which needs Linux: %w", err)
 	}
 	for line := range strings.Lines(string(status)) {
 		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmRSS:" {
-			kib, err := strconv.ParseInt(fields[1], 10, 64)
-			return kib << 10, err
+			kib, err := strconv.ParseFloat(fields[1], 64)
+			return kib * 1024, err
 		}
 	}
 	return 0, errors.New("/proc/self/status has no VmRSS")

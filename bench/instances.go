@@ -234,7 +234,7 @@ func readStream(stream *realtime.Stream, heard func([]byte)) {
 }
 
 func startDirect(ctx context.Context, c *postgres.Cluster, _, channel string, heard func([]byte)) (instance, error) {
-	d, err := newDirect(ctx, c, channel, heard)
+	d, err := newDirect(ctx, c.URL(), channel, heard)
 	if err != nil {
 		return instance{}, err
 	}

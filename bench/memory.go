@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -54,21 +54,25 @@ func idleMemory(ctx context.Context, opt options) error {
 		if err := ensureKey(ctx, c); err != nil {
 			return err
 		}
-		heading(fmt.Sprintf("%d idle connections, one subscription each, held for %s, %d rounds; the server is a process of its own",
-			n, hold, opt.rounds), "door", "kB of resident memory a connection", "before / with them, MB")
+		heading(fmt.Sprintf("%d idle connections, one subscription each, held for %s; the server is a process of its own; medians of %d",
+			n, hold, opt.rounds), "door", "resident kB a connection", "of that heap, kB", "stacks, kB", "goroutines")
 		medians := map[string]float64{}
 		for _, door := range idleDoors() {
-			var each, before, with []float64
+			var resident, heap, stacks, goroutines []float64
 			for range opt.rounds {
-				a, b, err := door.measure(ctx, c, n, hold)
+				before, with, err := door.measure(ctx, c, n, hold)
 				if err != nil {
 					return fmt.Errorf("%s: %w", door.name, err)
 				}
-				before, with = append(before, a), append(with, b)
-				each = append(each, (b-a)/float64(n))
+				each := 1 / float64(n)
+				resident = append(resident, (with.Resident-before.Resident)*each)
+				heap = append(heap, (with.Heap-before.Heap)*each)
+				stacks = append(stacks, (with.Stacks-before.Stacks)*each)
+				goroutines = append(goroutines, (with.Goroutines-before.Goroutines)*each)
 			}
-			medians[door.name] = median(each) / 1e3
-			fmt.Printf("| %s | %.1f | %.1f / %.1f |\n", door.name, medians[door.name], median(before)/1e6, median(with)/1e6)
+			medians[door.name] = median(resident) / 1e3
+			fmt.Printf("| %s | %.1f | %.1f | %.1f | %.1f |\n", door.name, medians[door.name],
+				median(heap)/1e3, median(stacks)/1e3, median(goroutines))
 		}
 		for _, door := range idleDoors() {
 			if door.most > 0 {
@@ -93,32 +97,32 @@ func enoughFiles(n int) error {
 	return nil
 }
 
-// measure returns the resident bytes without and with n connections.
-func (d idleDoor) measure(ctx context.Context, c *postgres.Cluster, n int, hold time.Duration) (before, with float64, err error) {
+// measure returns what the server has in memory without and with n connections.
+func (d idleDoor) measure(ctx context.Context, c *postgres.Cluster, n int, hold time.Duration) (before, with usage, err error) {
 	server, err := startIdle(ctx, c, d.fallback)
 	if err != nil {
-		return 0, 0, err
+		return before, with, err
 	}
 	defer func() { err = errors.Join(err, server.stop()) }()
 	addr, err := fetch(ctx, server.base+"/addr")
 	if err != nil {
-		return 0, 0, err
+		return before, with, err
 	}
 	closeAll, err := d.openMany(ctx, addr, min(idleWarm, n))
 	if err != nil {
-		return 0, 0, err
+		return before, with, err
 	}
 	closeAll()
 	time.Sleep(time.Second) // the server sees them go
-	if before, err = rss(ctx, server); err != nil {
-		return 0, 0, err
+	if before, err = usageOf(ctx, server); err != nil {
+		return before, with, err
 	}
 	if closeAll, err = d.openMany(ctx, addr, n); err != nil {
-		return 0, 0, err
+		return before, with, err
 	}
 	defer closeAll()
 	time.Sleep(hold)
-	with, err = rss(ctx, server)
+	with, err = usageOf(ctx, server)
 	return before, with, err
 }
 
@@ -204,12 +208,12 @@ func openSSE(ctx context.Context, addr, channel string) (func(), error) {
 	return func() { _ = conn.Close() }, nil
 }
 
-func rss(ctx context.Context, server *child) (float64, error) {
-	text, err := fetch(ctx, server.base+"/rss")
+func usageOf(ctx context.Context, server *child) (u usage, err error) {
+	text, err := fetch(ctx, server.base+"/usage")
 	if err != nil {
-		return 0, err
+		return u, err
 	}
-	return strconv.ParseFloat(text, 64)
+	return u, json.Unmarshal([]byte(text), &u)
 }
 
 func fetch(ctx context.Context, url string) (string, error) {

@@ -55,7 +55,7 @@ func sqlPublish(ctx context.Context, opt options) error {
 			return err
 		}
 		defer sub.stop()
-		listener, err := listenTo(ctx, c, "bench_sql", func(payload []byte) { stamps(payload, bare.hear) })
+		listener, err := listenTo(ctx, c.URL(), "bench_sql", func(payload []byte) { stamps(payload, bare.hear) })
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,18 @@ func Timeout(d time.Duration) Option { return func(s *jobs.Settings) { s.Timeout
 // Backoff is how long a job waits between two attempts.
 func Backoff(b jobs.Backoff) Option { return func(s *jobs.Settings) { s.Backoff = b } }
 
+// Concurrency is how many jobs of the function run at once, over all instances.
+func Concurrency(n int) Option { return func(s *jobs.Settings) { s.Limits.Concurrency = n } }
+
+// ConcurrencyKey makes Concurrency hold for each value of an expression on the
+// input, such as "input.customer.id"; package jobs has the grammar (Limits).
+func ConcurrencyKey(expression string) Option {
+	return func(s *jobs.Settings) { s.Limits.ConcurrencyKey = expression }
+}
+
+// Rate is how often attempts of the function may start, over all instances.
+func Rate(r jobs.Rate) Option { return func(s *jobs.Settings) { s.Limits.Rate = r } }
+
 // Handle makes a Go function callable under a name such as "orders.charge".
 // Call it before Start, on every instance that submits or works its jobs; a
 // mistake in it (a bad name, a name taken twice) is returned by Start. After

@@ -44,8 +44,8 @@
 //	  return { ok: true, mail };
 //	}
 //
-// config takes queue, priority, retries or maxAttempts, timeout, backoff, memory and schedules (runtimes.ParseConfig has
-// the details). ctx has jobId, attempt, maxAttempts, deadline, progress, log, publish, enqueue, now, random and uuid. Input
+// config takes queue, priority, retries or maxAttempts, timeout, backoff, memory, schedules, concurrency, concurrencyKey
+// and rate (runtimes.ParseConfig has the details). ctx has jobId, attempt, maxAttempts, deadline, progress, log, publish, enqueue, now, random and uuid. Input
 // and output are JSON. Relative imports are bundled; so are packages from node_modules, by ScanFolder, where the
 // developer is. An error with retryable = false ends the job although attempts are left. A function may publish to
 // every channel except jobs and job:<id>, which say what the platform itself knows.

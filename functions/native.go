@@ -1,7 +1,10 @@
 package functions
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
 	"github.com/millrace-dev/millrace/functions/runtimes/native"
@@ -30,6 +33,8 @@ func (s *Service) RegisterNative(name string, fn NativeFunc, settings jobs.Setti
 		return fmt.Errorf("register %s: the function is nil", name)
 	case s.isNative(name):
 		return fmt.Errorf("register %s: it is registered already", name)
+	case settings.Limits.Validate() != nil:
+		return fmt.Errorf("register %s: %w", name, settings.Limits.Validate())
 	case s.Running():
 		return fmt.Errorf("register %s: functions must be registered before Start", name)
 	}
@@ -42,6 +47,17 @@ func (s *Service) RegisterNative(name string, fn NativeFunc, settings jobs.Setti
 		},
 		settings: settings,
 		program:  fn,
+	}
+
+	return nil
+}
+
+// storeLimits makes the limits of the program's functions known to the claims of all instances.
+func (s *Service) storeLimits(ctx context.Context) error {
+	for _, name := range slices.Sorted(maps.Keys(s.native)) {
+		if err := jobs.StoreLimits(ctx, s.pool, name, s.native[name].settings.Limits); err != nil {
+			return err //nolint:wrapcheck // it says what was being done
+		}
 	}
 
 	return nil

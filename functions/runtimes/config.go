@@ -31,6 +31,11 @@ type Config struct {
 	Backoff     Backoff      `json:"backoff,omitzero"`
 	Memory      int64        `json:"memory,omitempty"` // bytes
 	Schedules   []Schedule   `json:"schedules,omitempty"`
+
+	// Limits over all instances, see jobs.Limits.
+	Concurrency    int    `json:"concurrency,omitempty"`
+	ConcurrencyKey string `json:"concurrency_key,omitempty"`
+	Rate           Rate   `json:"rate,omitzero"`
 }
 
 // Backoff is the wait between attempts, see jobs.Backoff.
@@ -61,6 +66,7 @@ func (c Config) Settings(version string) jobs.Settings {
 			Factor: c.Backoff.Factor,
 			Delays: convert(c.Backoff.Delays, Milliseconds.Duration),
 		},
+		Limits: c.limits(),
 	}
 }
 
@@ -90,6 +96,9 @@ func ConfigOf(settings jobs.Settings) Config {
 			Factor: settings.Backoff.Factor,
 			Delays: convert(settings.Backoff.Delays, func(d time.Duration) Milliseconds { return Milliseconds(d.Milliseconds()) }),
 		},
+		Concurrency:    settings.Limits.Concurrency,
+		ConcurrencyKey: settings.Limits.ConcurrencyKey,
+		Rate:           rateOf(settings.Limits.Rate),
 	}
 }
 
@@ -104,6 +113,9 @@ func ConfigOf(settings jobs.Settings) Config {
 //	schedule     when to run it: a cron expression, or {cron, timezone, input, overlap, catchUp, catchUpWindow, jitter}
 //	schedules    a list of them, each with a name if it likes
 //	memory       limit of one call, as "64MB", "128MiB" or a number of bytes, at most maxMemory
+//	concurrency     jobs running at once over all instances; with
+//	concurrencyKey  a path or template on the input, of each of its values
+//	rate            {limit, period, burst, key}: starts over all instances, by GCRA; see jobs.Limits for these three
 //
 // It returns every mistake that it finds. Unknown keys are mistakes: a misspelt option must not be ignored.
 func ParseConfig(raw []byte, maxMemory int64) (Config, []string) {
@@ -116,6 +128,7 @@ func ParseConfig(raw []byte, maxMemory int64) (Config, []string) {
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		p.key(key, fields[key], maxMemory)
 	}
+	p.checkLimits()
 
 	if _, both := fields["schedule"]; both {
 		if _, both := fields["schedules"]; both {
@@ -161,8 +174,15 @@ func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
 		p.schedules(raw)
 	case "memory":
 		p.memory(raw, maxMemory)
+	case "concurrency":
+		p.config.Concurrency = p.integer("config.concurrency", raw, 1, jobs.MaxConcurrency)
+	case "concurrencyKey":
+		p.config.ConcurrencyKey = p.text("config.concurrencyKey", raw)
+	case "rate":
+		p.rate(raw)
 	default:
-		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory, schedule, schedules", shortened(key))
+		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory, "+
+			"schedule, schedules, concurrency, concurrencyKey, rate", shortened(key))
 	}
 }
 

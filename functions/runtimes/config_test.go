@@ -26,6 +26,14 @@ func TestParseConfigValues(t *testing.T) {
 		`{"memory":"0.5GiB"}`:                 {Memory: 512 << 20},
 		`{"memory":8388608}`:                  {Memory: 8 << 20},
 		`{"queue":"mail-out_2","priority":4}`: {Queue: "mail-out_2", Priority: 4},
+		`{"concurrency":2}`:                   {Concurrency: 2},
+		`{"concurrency":2,"concurrencyKey":"input.customer.id"}`: {
+			Concurrency: 2, ConcurrencyKey: "input.customer.id",
+		},
+		`{"rate":{"limit":10,"period":"1m"}}`: {Rate: runtimes.Rate{Limit: 10, Period: 60_000}},
+		`{"rate":{"limit":10,"period":500,"burst":3,"key":"{input.region}:{input.id}"}}`: {
+			Rate: runtimes.Rate{Limit: 10, Period: 500, Burst: 3, Key: "{input.region}:{input.id}"},
+		},
 	} {
 		got, mistakes := runtimes.ParseConfig([]byte(raw), 1<<30)
 		require.Empty(t, mistakes, raw)
@@ -40,6 +48,10 @@ func TestParseConfigMistakes(t *testing.T) {
 		`{"retries":null}`, `{"maxAttempts":0}`, `{"timeout":0}`, `{"timeout":"2d"}`, `{"timeout":null}`, `{"timeout":1e300}`,
 		`{"backoff":[]}`, `{"backoff":["x"]}`, `{"backoff":{"factor":0.5}}`, `{"backoff":{"first":"x"}}`, `{"memory":"1 PB"}`,
 		`{"memory":1}`, `{"memory":"2GiB"}`, `{"memory":null}`, `{"Queue":"x"}`,
+		`{"concurrency":0}`, `{"concurrency":"2"}`, `{"concurrencyKey":"input.id"}`, `{"concurrency":1,"concurrencyKey":"id"}`,
+		`{"concurrency":1,"concurrencyKey":7}`, `{"rate":null}`, `{"rate":{"limit":1}}`, `{"rate":{"period":"1s"}}`,
+		`{"rate":{"limit":0,"period":"1s"}}`, `{"rate":{"limit":1,"period":"366d"}}`, `{"rate":{"limit":1,"period":"1s","per":1}}`,
+		`{"rate":{"limit":1,"period":"1s","key":""}}`, `{"rate":{"limit":1,"period":"1s","burst":0}}`,
 	} {
 		_, mistakes := runtimes.ParseConfig([]byte(raw), 1<<30)
 		require.Len(t, mistakes, 1, raw)
@@ -51,6 +63,10 @@ func TestConfigAndSettingsAgree(t *testing.T) {
 	settings := jobs.Settings{
 		Version: "v", Queue: "q", Priority: 3, MaxAttempts: 7, Timeout: time.Second,
 		Backoff: jobs.Backoff{First: time.Second, Max: time.Minute, Factor: 3, Delays: []time.Duration{time.Second}},
+		Limits: jobs.Limits{
+			Concurrency: 2, ConcurrencyKey: "input.id",
+			Rate: jobs.Rate{Limit: 3, Period: time.Second, Burst: 4, Key: "input.to"},
+		},
 	}
 	config := runtimes.ConfigOf(settings)
 	require.Equal(t, settings, config.Settings("v"))

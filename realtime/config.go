@@ -42,6 +42,16 @@ type Config struct {
 	QueueSize int
 	// ChannelLimit is the most channels of one connection; 0 means 128.
 	ChannelLimit int
+	// ConnectionsPerUser is the most connections of one user on this instance; one more is disconnected with
+	// code 3504. Keys and anonymous connections are not counted. 0 means 1,000.
+	ConnectionsPerUser int
+	// PublishRate is how many publishes a second one connection may send to a namespace that sets no rate of
+	// its own; those beyond are refused with error 111. 0 means 100.
+	PublishRate int
+	// CommandRate is how many other commands a second one connection may send; beyond it, it is disconnected
+	// with code 3013, after which clients come back. A subscription to each of its channels is free in the
+	// beginning. 0 means 500.
+	CommandRate int
 	// PingInterval is how often connections of the official protocol are pinged; 0 means 25 s. A client
 	// that does not answer within two fifths of it is disconnected with code 3012.
 	PingInterval time.Duration
@@ -56,6 +66,9 @@ type Config struct {
 const (
 	defaultQueueSize      = 1 << 20
 	defaultChannelLimit   = 128
+	defaultUserLimit      = 1_000
+	defaultPublishRate    = 100
+	defaultCommandRate    = 500
 	defaultPingInterval   = 25 * time.Second
 	defaultConnectTimeout = 5 * time.Second
 )
@@ -66,6 +79,15 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ChannelLimit == 0 {
 		c.ChannelLimit = defaultChannelLimit
+	}
+	if c.ConnectionsPerUser == 0 {
+		c.ConnectionsPerUser = defaultUserLimit
+	}
+	if c.PublishRate == 0 {
+		c.PublishRate = defaultPublishRate
+	}
+	if c.CommandRate == 0 {
+		c.CommandRate = defaultCommandRate
 	}
 	if c.PingInterval == 0 {
 		c.PingInterval = defaultPingInterval
@@ -96,7 +118,8 @@ func (c Config) validateShared() error {
 }
 
 func (c Config) validate() error {
-	if c.QueueSize < 0 || c.ChannelLimit < 0 || c.PingInterval < 0 || c.ConnectTimeout < 0 {
+	if c.QueueSize < 0 || c.ChannelLimit < 0 || c.PingInterval < 0 || c.ConnectTimeout < 0 ||
+		c.ConnectionsPerUser < 0 || c.PublishRate < 0 || c.CommandRate < 0 {
 		return errors.New("sizes, limits and times must not be negative") //nolint:err113 // read by a person at start
 	}
 	return nil

@@ -18,6 +18,9 @@ type connection struct {
 	since uint64
 	// A subscription may load a whole history, so few run at once; publishes keep their order.
 	subscribes, publishes lane
+	// tokens are what subscription tokens opened beside the credentials.
+	tokens subscriptionTokens
+	limits clientLimits
 }
 
 type connectionKey struct{}
@@ -37,4 +40,12 @@ func (c *connection) credentials() Credentials {
 		return *current
 	}
 	return Credentials{}
+}
+
+// endsBy says whether a revocation is about the connection's credentials, or about one of its subscription tokens.
+func (c *connection) endsBy(revoked *revocation, client string) bool {
+	credentials := c.credentials()
+	return revoked.meets(credentials, client, c.began) || c.tokens.any(func(grant SubscriptionGrant) bool {
+		return revoked.meets(grant.credentials(credentials), client, c.began)
+	})
 }

@@ -206,7 +206,7 @@ func (h *Hub) carryRefresh(_ command, r refreshCommand) {
 		credentials := conn.credentials()
 		credentials.ExpiresAt = r.ExpiresAt
 		conn.current.Store(&credentials)
-		if err := client.Refresh(centrifuge.WithRefreshExpireAt(expireAt(credentials))); err != nil {
+		if err := client.Refresh(centrifuge.WithRefreshExpireAt(expireAt(credentials.ExpiresAt))); err != nil {
 			h.log.Debug("realtime: a refreshed connection was closing", "err", err)
 		}
 	}

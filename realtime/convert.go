@@ -31,7 +31,9 @@ func timeOf(publication *centrifuge.Publication) time.Time {
 // whatever is not the client's doing, that it may try again.
 func protocolError(err error) *centrifuge.Error {
 	switch {
-	case errors.Is(err, ErrDenied), errors.Is(err, ErrReadOnly):
+	case errors.Is(err, ErrTokenExpired):
+		return centrifuge.ErrorTokenExpired
+	case errors.Is(err, ErrDenied), errors.Is(err, ErrReadOnly), errors.Is(err, ErrUnauthenticated):
 		return centrifuge.ErrorPermissionDenied
 	case errors.Is(err, ErrChannelName), errors.Is(err, ErrNotJSON), errors.Is(err, ErrOptions):
 		return centrifuge.ErrorBadRequest
@@ -43,8 +45,6 @@ func protocolError(err error) *centrifuge.Error {
 		return centrifuge.ErrorNotAvailable
 	case errors.Is(err, ErrUnrecoverable):
 		return centrifuge.ErrorUnrecoverablePosition
-	case errors.Is(err, ErrTokenExpired):
-		return centrifuge.ErrorTokenExpired
 	case errors.Is(err, ErrBusy):
 		return centrifuge.ErrorTooManyRequests
 	default:

@@ -1,8 +1,6 @@
 package realtime
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -78,16 +76,14 @@ func (h *Hub) Allow(credentials Credentials, action Action, channel string) erro
 	return fmt.Errorf("%w: %s %q", ErrDenied, action, channel)
 }
 
-// admits is Allow for a channel of the namespace.
+// admits is Allow for a channel of the namespace. Rules open presence and history to those who may subscribe.
 func (n *Namespace) admits(c *Credentials, action Action, channel string) bool {
-	switch n.rule(action) {
-	case RuleAnyone:
-		return true
-	case RuleUser:
-		if c.User != "" {
+	rule := n.rule(action)
+	if rule == RuleAnyone || (rule == RuleUser && c.User != "") {
+		about := action == ActionPresence || action == ActionHistory
+		if !about || n.admits(c, ActionSubscribe, channel) {
 			return true
 		}
-	case RuleKey:
 	}
 	if n.Personal && c.User != "" && (action == ActionSubscribe || action == ActionHistory) && channel == n.Name+":"+c.User {
 		return true
@@ -97,23 +93,3 @@ func (n *Namespace) admits(c *Credentials, action Action, channel string) bool {
 
 // AdmitsAnonymous reports whether anybody without credentials may do anything here: doors let them in only then.
 func (h *Hub) AdmitsAnonymous() bool { return h.namespaces.table().anonymous }
-
-// authorizeSubscription asks what a subscription token opens.
-func (h *Hub) authorizeSubscription(ctx context.Context, token, channel string, c Credentials) (SubscriptionGrant, error) {
-	if h.config.AuthorizeSubscription == nil {
-		return SubscriptionGrant{}, fmt.Errorf("%w: subscription tokens are not accepted", ErrDenied)
-	}
-	if err := ValidateChannel(channel); err != nil {
-		return SubscriptionGrant{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, authenticateTimeout)
-	defer cancel()
-	grant, err := h.config.AuthorizeSubscription(ctx, token, channel, c)
-	switch {
-	case errors.Is(err, ErrUnauthenticated) && !errors.Is(err, ErrTokenExpired):
-		return grant, fmt.Errorf("%w: %w", ErrDenied, err)
-	case err == nil && !grant.ExpiresAt.IsZero() && !grant.ExpiresAt.After(time.Now()):
-		return grant, ErrTokenExpired
-	}
-	return grant, err
-}

@@ -11,6 +11,8 @@ import (
 const (
 	// authenticateTimeout bounds Config.Authenticate.
 	authenticateTimeout = 5 * time.Second
+	// refreshTime is how long after the end of a token its refresh may arrive.
+	refreshTime = 5 * time.Second
 	// subscribesAtOnce is how many subscriptions of one connection are set up in parallel.
 	subscribesAtOnce = 4
 	// publishesWaiting is how many publishes and history calls of one connection may wait for the first
@@ -28,7 +30,11 @@ func (h *Hub) connecting(ctx context.Context, event centrifuge.ConnectEvent) (ce
 		ReplyWithoutQueue: true,
 	}
 	credentials := conn.door
-	if credentials == nil {
+	switch {
+	case credentials != nil:
+	case event.Token == "" && h.AdmitsAnonymous():
+		credentials = &Credentials{}
+	default:
 		fromToken, err := h.authenticate(ctx, event.Token)
 		if err != nil {
 			return reply, connectError(err)
@@ -37,7 +43,9 @@ func (h *Hub) connecting(ctx context.Context, event centrifuge.ConnectEvent) (ce
 		reply.ClientSideRefresh = true
 	}
 	conn.current.Store(credentials)
-	reply.Credentials = &centrifuge.Credentials{UserID: credentials.User, ExpireAt: expireAt(*credentials)}
+	reply.Credentials = &centrifuge.Credentials{
+		UserID: credentials.User, ExpireAt: expireAt(credentials.ExpiresAt), Info: credentials.Info,
+	}
 	return reply, nil
 }
 
@@ -63,11 +71,11 @@ func connectError(err error) error {
 }
 
 // expireAt is in the protocol's whole seconds, rounded up; 0 is never.
-func expireAt(credentials Credentials) int64 {
-	if credentials.ExpiresAt.IsZero() {
+func expireAt(at time.Time) int64 {
+	if at.IsZero() {
 		return 0
 	}
-	return credentials.ExpiresAt.Add(time.Second - time.Nanosecond).Unix()
+	return at.Add(time.Second - time.Nanosecond).Unix()
 }
 
 // connected sets the handlers of a client that has authenticated.
@@ -82,7 +90,15 @@ func (h *Hub) connected(client *centrifuge.Client) {
 			answer(centrifuge.SubscribeReply{}, centrifuge.ErrorTooManyRequests)
 		}
 	})
-	client.OnUnsubscribe(func(event centrifuge.UnsubscribeEvent) { h.views.leave(event.Channel, client.ID()) })
+	client.OnUnsubscribe(func(event centrifuge.UnsubscribeEvent) {
+		h.views.leave(event.Channel, client.ID())
+		conn.tokens.drop(event.Channel)
+	})
+	client.OnSubRefresh(func(event centrifuge.SubRefreshEvent, answer centrifuge.SubRefreshCallback) {
+		if !conn.publishes.do(1, publishesWaiting, h.spawn, func() { answer(h.refreshSubscription(client, event)) }) {
+			answer(centrifuge.SubRefreshReply{}, centrifuge.ErrorTooManyRequests)
+		}
+	})
 	client.OnPublish(func(event centrifuge.PublishEvent, answer centrifuge.PublishCallback) {
 		if !conn.publishes.do(1, publishesWaiting, h.spawn, func() { answer(h.clientPublish(client, event)) }) {
 			answer(centrifuge.PublishReply{}, centrifuge.ErrorTooManyRequests)
@@ -115,35 +131,15 @@ func (h *Hub) connected(client *centrifuge.Client) {
 // spawn runs f in a goroutine that Stop waits for.
 func (h *Hub) spawn(f func()) bool { return h.Go(func(context.Context) { f() }) }
 
-func (h *Hub) subscribe(client *centrifuge.Client, event centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
-	conn := connectionOf(client.Context())
-	defer h.settling.begin(event.Channel, client.ID())()
-	if err := h.Allow(conn.credentials(), ActionSubscribe, event.Channel); err != nil {
-		answer(centrifuge.SubscribeReply{}, protocolError(err))
-		return
-	}
-	// A token refreshed meanwhile did not see this subscription.
-	defer func() {
-		if h.Allow(conn.credentials(), ActionSubscribe, event.Channel) != nil {
-			client.Disconnect(centrifuge.DisconnectForceReconnect)
-		}
-	}()
-	settings := h.namespaces.of(event.Channel)
-	if settings.Source != nil {
-		h.subscribeView(client, settings.Source, event.Channel, answer)
-		return
-	}
-	options := centrifuge.SubscribeOptions{
-		EnableRecovery:    settings.keepsHistory(),
-		EnablePositioning: settings.keepsHistory(),
-	}
-	h.present(&options, settings, conn.credentials(), event)
-	answer(centrifuge.SubscribeReply{Options: options}, nil)
-}
-
 func (h *Hub) clientPublish(client *centrifuge.Client, event centrifuge.PublishEvent) (centrifuge.PublishReply, error) {
-	credentials := connectionOf(client.Context()).credentials()
-	if err := h.Allow(credentials, ActionPublish, event.Channel); err != nil {
+	conn := connectionOf(client.Context())
+	if !conn.limits.publish(h.namespaces.of(event.Channel), &h.config) {
+		if !conn.limits.command(&h.config) { // it does not slow down
+			return centrifuge.PublishReply{}, centrifuge.DisconnectTooManyRequests
+		}
+		return centrifuge.PublishReply{}, centrifuge.ErrorTooManyRequests
+	}
+	if err := h.may(conn, ActionPublish, event.Channel); err != nil {
 		return centrifuge.PublishReply{}, protocolError(err)
 	}
 	// The publish outlives the connection: it may be committed already when the client goes.
@@ -157,8 +153,7 @@ func (h *Hub) clientPublish(client *centrifuge.Client, event centrifuge.PublishE
 }
 
 func (h *Hub) clientHistory(client *centrifuge.Client, event centrifuge.HistoryEvent) (centrifuge.HistoryReply, error) {
-	credentials := connectionOf(client.Context()).credentials()
-	if err := h.Allow(credentials, ActionSubscribe, event.Channel); err != nil {
+	if err := h.may(connectionOf(client.Context()), ActionHistory, event.Channel); err != nil {
 		return centrifuge.HistoryReply{}, protocolError(err)
 	}
 	if err := h.readable(event.Channel); err != nil {

@@ -67,6 +67,7 @@ func New(config Config) (*Hub, error) {
 	for kind, carry := range h.carry() {
 		h.onControl(kind, carry)
 	}
+	h.onControl(controlNamespace, h.namespacesChanged)
 	h.broker.tell = h.tellPresence
 	h.keepPresence()
 	return h, nil

@@ -53,7 +53,8 @@ func TestSQLPublishRefusals(t *testing.T) {
 		_, err := db.Pool.Exec(t.Context(), sql, args...)
 		return err
 	}
-	require.NoError(t, exec("insert into millrace.namespace values ('gone', true, true, 1)"))
+	require.NoError(t, exec(`insert into millrace.namespace
+		select 'gone', true, true, 0, interval '0', false, false, true, 1, 'key', 'key', 'key', 'key', false, false, false, false, false, 0`))
 	hub := startHubOn(t, db, "one", realtime.Config{Namespaces: []realtime.Namespace{
 		{Name: "", HistorySize: 10, HistoryTTL: time.Minute, MaxSize: 10},
 		{Name: "raw", HistorySize: 10, HistoryTTL: time.Minute, Binary: true},

@@ -41,7 +41,8 @@ type Namespace struct {
 	Binary bool
 
 	// Subscribe, Publish, PresenceRule and HistoryRule say who may subscribe, publish, see who is subscribed,
-	// and read the history other than by recovering. Empty means RuleKey.
+	// and read the history other than by recovering. Empty means RuleKey. The last two open nothing to those
+	// who may not subscribe.
 	Subscribe, Publish, PresenceRule, HistoryRule Rule
 	// Presence keeps who is subscribed to each channel.
 	Presence bool

@@ -117,10 +117,13 @@ func (h *Hub) changeNamespace(ctx context.Context, name string, change func(cont
 		if err != nil {
 			return err
 		}
-		if before.named(name).keepsHistory() == after.named(name).keepsHistory() {
-			return nil
+		if before.named(name).keepsHistory() != after.named(name).keepsHistory() {
+			if err := endEpochs(ctx, tx, name, after); err != nil {
+				return err
+			}
 		}
-		return endEpochs(ctx, tx, name, after)
+		_, err = sendControl(ctx, tx, controlNamespace, nil, commandKept)
+		return err
 	})
 	if err != nil {
 		return err

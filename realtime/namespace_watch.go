@@ -8,6 +8,9 @@ import (
 	"github.com/centrifugal/centrifuge"
 )
 
+// controlNamespace is the kind of the command that says that namespaces have changed. It has no payload.
+const controlNamespace = "namespace"
+
 // namespacePoll is how often the stored namespaces are read without being told of a change: the longest time for
 // which a lost notification leaves an instance with old settings.
 const namespacePoll = 5 * time.Second
@@ -57,8 +60,16 @@ func (h *Hub) reloadNamespaces(ctx context.Context) error {
 		return nil
 	}
 	h.namespaces.current.Store(after)
-	h.applyNamespaces(before, after)
+	h.spawn(func() { h.applyNamespaces(before, after) })
 	return nil
+}
+
+// namespacesChanged carries out the command.
+func (h *Hub) namespacesChanged(command) {
+	select {
+	case h.namespaces.changed <- struct{}{}:
+	default: // the one that waits is read for both
+	}
 }
 
 // watchNamespaces reads the stored namespaces from time to time.
@@ -99,7 +110,7 @@ func (h *Hub) applyNamespaces(before, after *namespaceTable) {
 func (h *Hub) reconsider(client *centrifuge.Client, channel string, was *Namespace) {
 	now := h.namespaces.of(channel)
 	switch {
-	case h.Allow(connectionOf(client.Context()).credentials(), ActionSubscribe, channel) != nil:
+	case h.may(connectionOf(client.Context()), ActionSubscribe, channel) != nil:
 		client.Unsubscribe(channel, unsubscribeDenied)
 	case was.subscription() != now.subscription():
 		client.Unsubscribe(channel, unsubscribeAgain)

@@ -3,7 +3,6 @@ package realtime
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/centrifugal/centrifuge"
 )
@@ -12,15 +11,16 @@ import (
 // where centrifuge enters; nothing of it leaves the package.
 func newNode(h *Hub) (*centrifuge.Node, error) {
 	node, err := centrifuge.New(centrifuge.Config{
-		Name:                  h.config.NodeID,
-		LogLevel:              centrifuge.LogLevelWarn,
-		LogHandler:            h.logNode,
-		ClientStaleCloseDelay: h.config.ConnectTimeout,
-		// A token that ran out leaves this much time for its refresh to arrive.
-		ClientExpiredCloseDelay: 5 * time.Second,
-		ClientQueueMaxSize:      h.config.QueueSize,
-		ClientChannelLimit:      h.config.ChannelLimit,
-		ChannelMaxLength:        MaxChannelBytes,
+		Name:                       h.config.NodeID,
+		LogLevel:                   centrifuge.LogLevelWarn,
+		LogHandler:                 h.logNode,
+		ClientStaleCloseDelay:      h.config.ConnectTimeout,
+		ClientExpiredCloseDelay:    refreshTime,
+		ClientExpiredSubCloseDelay: refreshTime,
+		ClientQueueMaxSize:         h.config.QueueSize,
+		ClientChannelLimit:         h.config.ChannelLimit,
+		UserConnectionLimit:        h.config.ConnectionsPerUser,
+		ChannelMaxLength:           MaxChannelBytes,
 		Metrics: centrifuge.MetricsConfig{
 			MetricsNamespace:   "millrace_realtime",
 			RegistererGatherer: h.config.Registry,
@@ -30,6 +30,7 @@ func newNode(h *Hub) (*centrifuge.Node, error) {
 		return nil, err //nolint:wrapcheck // the caller says what was being done
 	}
 	node.OnConnecting(h.connecting)
+	node.OnCommandRead(h.commandRead)
 	node.OnConnect(h.connected)
 	return node, nil
 }

@@ -100,7 +100,7 @@ func (h *Hub) clientPresenceStats(client *centrifuge.Client, event centrifuge.Pr
 }
 
 func (h *Hub) maySeePresence(client *centrifuge.Client, channel string) error {
-	if err := h.Allow(connectionOf(client.Context()).credentials(), ActionPresence, channel); err != nil {
+	if err := h.may(connectionOf(client.Context()), ActionPresence, channel); err != nil {
 		return err
 	}
 	return h.presentable(client.Context(), channel)
@@ -108,11 +108,11 @@ func (h *Hub) maySeePresence(client *centrifuge.Client, channel string) error {
 
 // present sets what a subscription has to do with presence. Who comes and goes is pushed to clients that ask for it
 // and may see who is there.
-func (h *Hub) present(options *centrifuge.SubscribeOptions, settings *Namespace, credentials Credentials, event centrifuge.SubscribeEvent) {
+func (h *Hub) present(options *centrifuge.SubscribeOptions, settings *Namespace, conn *connection, event centrifuge.SubscribeEvent) {
 	options.EmitPresence = settings.Presence || settings.JoinLeave
 	// On a database it is the change of the table that is told.
 	options.EmitJoinLeave = settings.JoinLeave && h.members == nil
-	options.PushJoinLeave = settings.JoinLeave && event.JoinLeave && h.Allow(credentials, ActionPresence, event.Channel) == nil
+	options.PushJoinLeave = settings.JoinLeave && event.JoinLeave && h.may(conn, ActionPresence, event.Channel) == nil
 }
 
 // keepPresence makes the parts by which the hubs of a database know of each other's members.

@@ -21,9 +21,9 @@ func (h *Hub) refresh(client *centrifuge.Client, token string) (centrifuge.Refre
 		return centrifuge.RefreshReply{}, *disconnect
 	}
 	for _, channel := range client.Channels() {
-		if h.Allow(credentials, ActionSubscribe, channel) != nil {
+		if h.may(conn, ActionSubscribe, channel) != nil {
 			return centrifuge.RefreshReply{}, centrifuge.DisconnectForceReconnect
 		}
 	}
-	return centrifuge.RefreshReply{ExpireAt: expireAt(credentials)}, nil
+	return centrifuge.RefreshReply{ExpireAt: expireAt(credentials.ExpiresAt), Info: credentials.Info}, nil
 }

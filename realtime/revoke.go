@@ -78,8 +78,7 @@ func (r *revocations) hit(credentials Credentials, client string, conn *connecti
 func (h *Hub) revoke(revoked revocation) {
 	h.revoked.add(revoked)
 	for _, client := range h.node.Hub().Connections() {
-		conn := connectionOf(client.Context())
-		if revoked.meets(conn.credentials(), client.ID(), conn.began) {
+		if connectionOf(client.Context()).endsBy(&revoked, client.ID()) {
 			client.Disconnect(revoked.disconnect)
 		}
 	}

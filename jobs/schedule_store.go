@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 var (
@@ -84,37 +83,49 @@ func (s *Service) ChangeSchedule(
 	return schedule, err
 }
 
+// errMadeMeanwhile tells that a schedule that was not there is, since somebody else made it at the same time.
+var errMadeMeanwhile = errors.New("the schedule was made meanwhile")
+
 // putSchedule writes spec once edit has seen what there is, and has changed spec if it likes.
 func (s *Service) putSchedule(
 	ctx context.Context, spec ScheduleSpec, edit func(found *Schedule, spec *ScheduleSpec) error,
 ) (schedule Schedule, created bool, err error) {
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		found, err := lockSchedule(ctx, tx, spec.Name)
-		if err != nil && !errors.Is(err, ErrNoSchedule) {
+	put := func() error {
+		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			spec := spec
+
+			found, err := lockSchedule(ctx, tx, spec.Name)
+			if err != nil && !errors.Is(err, ErrNoSchedule) {
+				return err
+			}
+
+			created = found == nil
+			if err := edit(found, &spec); err != nil {
+				return err
+			}
+
+			if found != nil && found.Owner != "" {
+				return ErrScheduleOwned
+			}
+
+			if spec, err = s.acceptSchedule(ctx, spec); err != nil {
+				return err
+			}
+
+			if err := storeSchedule(ctx, tx, found, &spec, ""); err != nil {
+				return err
+			}
+
+			schedule, err = readSchedule(ctx, tx, spec.Name, "")
+
 			return err
-		}
+		})
+	}
 
-		created = found == nil
-		if err := edit(found, &spec); err != nil {
-			return err
-		}
+	if err = put(); errors.Is(err, errMadeMeanwhile) {
+		err = put() // and now it is found
+	}
 
-		if found != nil && found.Owner != "" {
-			return ErrScheduleOwned
-		}
-
-		if spec, err = s.acceptSchedule(ctx, spec); err != nil {
-			return err
-		}
-
-		if err := storeSchedule(ctx, tx, found, &spec, ""); err != nil {
-			return err
-		}
-
-		schedule, err = readSchedule(ctx, tx, spec.Name, "")
-
-		return err
-	})
 	if err != nil {
 		return Schedule{}, false, fmt.Errorf("schedule %.100s: %w", spec.Name, err)
 	}
@@ -162,15 +173,19 @@ func storeSchedule(ctx context.Context, tx pgx.Tx, found *Schedule, spec *Schedu
 		return err
 	}
 
-	_, err = tx.Exec(ctx, schedulePutSQL, spec.Name, spec.Function, []byte(spec.Input), options, spec.Cron, spec.Timezone,
-		spec.Overlap, spec.CatchUp, spec.CatchUpWindow.Milliseconds(), spec.Jitter.Milliseconds(), owner, anchor,
-		spec.Paused, timeOrNull(next), timeOrNull(due))
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && refusesData(pgErr) {
-		return &ValidationError{Fields: []FieldError{{"input", "cannot be stored by Postgres"}}}
-	}
+	var inserted bool
 
-	if err != nil {
+	err = tx.QueryRow(ctx, schedulePutSQL, spec.Name, spec.Function, []byte(spec.Input), options, spec.Cron, spec.Timezone,
+		spec.Overlap, spec.CatchUp, spec.CatchUpWindow.Milliseconds(), spec.Jitter.Milliseconds(), owner, anchor,
+		spec.Paused, timeOrNull(next), timeOrNull(due)).Scan(&inserted)
+
+	switch {
+	case err != nil && refusesData(err):
+		return &ValidationError{Fields: []FieldError{{"input", "cannot be stored by Postgres"}}}
+	case err != nil:
 		return fmt.Errorf("store the schedule: %w", err)
+	case found == nil && !inserted:
+		return errMadeMeanwhile
 	}
 
 	return hintSchedules(ctx, tx)

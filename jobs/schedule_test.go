@@ -27,13 +27,12 @@ func put(t testing.TB, s *Service, name, cron string, change ...func(*ScheduleSp
 	return schedule
 }
 
-// overdue has a schedule's next tick be some time ago, as if nobody had been up.
+// overdue has a schedule's next tick be some time ago, as if nobody had been up; @every counts from there.
 func overdue(t testing.TB, db *testdb.DB, name string, ago time.Duration) {
 	t.Helper()
 
-	exec(t, db, `update millrace.schedule
-		set next_at = date_trunc('second', now()) - $2::bigint * interval '1 second', due_at = date_trunc('second', now()) - $2::bigint * interval '1 second',
-			anchor = date_trunc('second', now()) - interval '30 days'
+	exec(t, db, `update millrace.schedule set next_at = v.at, due_at = v.at, anchor = v.at
+		from (select date_trunc('second', now()) - $2::bigint * interval '1 second' as at) v
 		where name = $1`, name, int64(ago/time.Second))
 }
 

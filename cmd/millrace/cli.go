@@ -18,6 +18,7 @@ type commandLine struct {
 	Functions functionsCmd `cmd:"" group:"functions" help:"List functions and versions, roll back."`
 	Run       runCmd       `cmd:"" group:"jobs" help:"Run a function as a job."`
 	Jobs      jobsCmd      `cmd:"" group:"jobs" help:"List, read, cancel and retry jobs."`
+	Schedules schedulesCmd `cmd:"" group:"jobs" help:"Make, list, pause and run schedules; preview cron expressions."`
 	Tail      tailCmd      `cmd:"" group:"realtime" help:"Print what happens on channels, live."`
 	Publish   publishCmd   `cmd:"" group:"realtime" help:"Publish a message to a channel."`
 	Keys      keysCmd      `cmd:"" group:"access" help:"Create, list and revoke API keys."`

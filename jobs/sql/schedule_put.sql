@@ -14,3 +14,4 @@ on conflict (name) do update set
     anchor = excluded.anchor,
     paused_at = case when excluded.paused_at is not null then coalesce(s.paused_at, excluded.paused_at) end,
     next_at = excluded.next_at, due_at = excluded.due_at, last_error = '', updated_at = now()
+returning s.xmax = 0 -- it was inserted

@@ -1,7 +1,12 @@
 drop function millrace.publish(text, text, jsonb);
 drop function millrace.publish(text, jsonb, jsonb);
 drop function millrace.publish(text, bytea, jsonb);
+drop function millrace.publish_options(jsonb, millrace.namespace);
 drop table millrace.namespace;
 drop table millrace.outbox;
 drop function millrace.outbox_gate();
-drop table millrace.publish_key, millrace.message, millrace.channel, millrace.shard_term, millrace.shard;
+drop view millrace.channel_position;
+drop table millrace.publish_key, millrace.message, millrace.channel, millrace.crash_mark, millrace.epoch,
+    millrace.shard_term, millrace.shard;
+drop function millrace.epoch_suffix(integer, integer, integer, integer);
+drop function millrace.new_epoch();

@@ -21,18 +21,64 @@ create table millrace.shard_term (
     primary key (shard, term)
 );
 
--- top is the last offset given out in the epoch.
+-- What the epochs of channels are made of. A channel without a row is at offset
+-- 0 of the epoch fresh, with which it is made when somebody publishes to it; so
+-- nothing is written for whoever subscribes first. fresh is replaced from time to
+-- time: a channel that was forgotten comes back with another one.
+-- crashes counts the crashes of the server, which may take what it did not wait
+-- for the disk with; losses counts the times that it came back without something
+-- that it had waited for.
+create table millrace.epoch (
+    shard       smallint    primary key,
+    fresh       text        not null,
+    fresh_since timestamptz not null default now(),
+    crashes     integer     not null default 0,
+    losses      integer     not null default 0
+);
+
+create function millrace.new_epoch() returns text language sql volatile as $$
+    select pg_catalog.substr(pg_catalog.md5(pg_catalog.gen_random_uuid()::text), 1, 8)
+$$;
+
+insert into millrace.epoch (shard, fresh) values (0, millrace.new_epoch());
+
+-- Has the shard's row for as long as the server has not crashed: what is in an
+-- unlogged table does not outlive that, nor does it come along to a standby.
+create unlogged table millrace.crash_mark (shard smallint primary key);
+
+-- top is the last offset given out in the epoch, version the last one published.
+-- crashes and losses are millrace.epoch's when the channel was made; crashes is
+-- null where no publication of it may be lost in a crash.
 create table millrace.channel (
-    channel    text        primary key,
-    top        bigint      not null,
-    epoch      text        not null,
-    touched_at timestamptz not null default now()
+    channel       text        primary key,
+    top           bigint      not null,
+    epoch         text        not null,
+    version       bigint,
+    version_epoch text,
+    crashes       integer,
+    losses        integer     not null default 0,
+    touched_at    timestamptz not null default now()
 ) with (fillfactor = 50);
+
+-- What is added to an epoch after something of it was lost.
+create function millrace.epoch_suffix(crashes integer, crashes_now integer, losses integer, losses_now integer)
+returns text language sql immutable as $$
+    select case when crashes < crashes_now then '.c' || crashes_now else '' end
+        || case when losses < losses_now then '.l' || losses_now else '' end
+$$;
+
+-- Channels with the epoch that readers see. stored_epoch is that of their messages.
+create view millrace.channel_position as
+select c.channel, c.top, c.epoch stored_epoch,
+       c.epoch || millrace.epoch_suffix(c.crashes, e.crashes, c.losses, e.losses) epoch
+from millrace.channel c
+join millrace.epoch e on e.shard = 0;
 
 -- The history. Rows are deleted in bounded batches and not by dropping
 -- partitions: a partition key would have to be part of the primary key, and
 -- (channel, pos) alone is what keeps two writers from giving out one offset.
--- origin names the hand-over that a row came from, key its idempotency key.
+-- origin names the hand-over that a row came from. After expires_at no history
+-- shows the row.
 create table millrace.message (
     channel    text        not null,
     pos        bigint      not null,
@@ -41,6 +87,7 @@ create table millrace.message (
     meta       text,
     origin     text,
     created_at timestamptz not null default now(),
+    expires_at timestamptz,
     primary key (channel, pos)
 ) with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000,
         autovacuum_vacuum_insert_scale_factor = 0.2, autovacuum_vacuum_cost_delay = 1);
@@ -61,8 +108,9 @@ create index publish_key_created_at on millrace.publish_key (created_at);
 -- sequencer: one row holds the publications of one hand-over, in their order.
 -- xid stands first so that it is assigned before id is drawn, and the sequence
 -- caches nothing: the order of ids is then the causal order, and an id below
--- a finished snapshot's horizon cannot appear any more. size is about how many
--- bytes the row weighs in the batch that takes it.
+-- a finished snapshot's horizon cannot appear any more. options are JSON, or
+-- null where none of the publications has any. size is about how many bytes the
+-- row weighs in the batch that takes it.
 create table millrace.outbox (
     xid     xid8     not null default pg_catalog.pg_current_xact_id(),
     id      bigint   generated always as identity (cache 1),
@@ -72,15 +120,18 @@ create table millrace.outbox (
     meta    text[]   not null,
     key     text[]   not null,
     origin  text[]   not null,
+    options text[],
     size    integer  not null check (size > 0),
     primary key (shard, id),
     constraint outbox_same_length check (
         cardinality(channel) > 0
         and cardinality(data) = cardinality(channel) and cardinality(meta) = cardinality(channel)
-        and cardinality(key) = cardinality(channel) and cardinality(origin) = cardinality(channel)),
+        and cardinality(key) = cardinality(channel) and cardinality(origin) = cardinality(channel)
+        and (options is null or cardinality(options) = cardinality(channel))),
     constraint outbox_one_dimension check (
         array_ndims(channel) = 1 and array_ndims(data) = 1 and array_ndims(meta) = 1
-        and array_ndims(key) = 1 and array_ndims(origin) = 1),
+        and array_ndims(key) = 1 and array_ndims(origin) = 1
+        and (options is null or array_ndims(options) = 1)),
     constraint outbox_no_null check (
         array_position(channel, null) is null and array_position(data, null) is null)
 ) with (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0,
@@ -137,18 +188,77 @@ create table millrace.namespace (
     primary key (name, built_in)
 );
 
+-- The checks of a publication's options, raised as errors. It returns what the
+-- writer has to know of them, null where that is nothing.
+create function millrace.publish_options(options jsonb, namespace millrace.namespace)
+returns text language plpgsql immutable set search_path = '' as $$
+declare
+    keeps constant boolean := namespace.history_size is null or namespace.history_size > 0;
+    version numeric;
+    history_ttl numeric;
+    wrong text;
+begin
+    select k into wrong from jsonb_object_keys(options) k
+    where k not in ('idempotency_key', 'version', 'version_epoch', 'tags', 'history_ttl') limit 1;
+    if wrong is not null then
+        raise exception 'millrace.publish: unknown option %', quote_literal(wrong)
+            using errcode = '22023', hint = 'The options are: idempotency_key, version, version_epoch, tags, history_ttl.';
+    end if;
+    select o.key into wrong from jsonb_each(options) o
+    where jsonb_typeof(o.value) <> case when o.key = 'tags' then 'object'
+        when o.key in ('version', 'history_ttl') then 'number' else 'string' end limit 1;
+    if wrong is not null then
+        raise exception 'millrace.publish: option % is a %', wrong, jsonb_typeof(options -> wrong)
+            using errcode = '22023', hint = 'tags is an object, version and history_ttl are numbers, the others strings.';
+    end if;
+    version := (options ->> 'version')::numeric;
+    history_ttl := (options ->> 'history_ttl')::numeric;
+    case
+        when octet_length(options ->> 'idempotency_key') > 255 or octet_length(options ->> 'version_epoch') > 255 then
+            wrong := 'idempotency_key and version_epoch have at most 255 bytes';
+        when version <> trunc(version) or version not between 0 and 9223372036854775807 then
+            wrong := 'version is a whole number from 0 to 9223372036854775807';
+        when coalesce(version, 0) = 0 and options ->> 'version_epoch' <> '' then
+            wrong := 'version_epoch goes with a version';
+        when (version > 0 or history_ttl > 0) and not keeps then
+            wrong := 'version and history_ttl need a channel with history';
+        when history_ttl < 0 or history_ttl > extract(epoch from namespace.history_ttl) then
+            wrong := format('history_ttl is between 0 and the namespace''s %s seconds', extract(epoch from namespace.history_ttl));
+        when (select count(*) > 16 or sum(octet_length(t.key) + octet_length(t.value)) > 1024
+              from jsonb_each_text(options -> 'tags') t) then
+            wrong := 'there are at most 16 tags, of together 1024 bytes';
+        when exists (select from jsonb_each(options -> 'tags') t where t.key = '' or jsonb_typeof(t.value) <> 'string') then
+            wrong := 'tags have names, and strings as values';
+        else null;
+    end case;
+    if wrong is not null then
+        raise exception 'millrace.publish: %', wrong using errcode = '22023';
+    end if;
+    if version > 0 or history_ttl > 0 then
+        return jsonb_strip_nulls(jsonb_build_object('version', nullif(version, 0), 'history_ttl', nullif(history_ttl, 0),
+            'version_epoch', nullif(options ->> 'version_epoch', '')))::text;
+    end if;
+    return null;
+end $$;
+
 -- millrace.publish sends data to a channel when, and only when, the calling
 -- transaction commits. It waits for nobody. What the channel's namespace does
 -- not take is refused here: views like "jobs", data over its size (and over
 -- 1 MiB in any), and in namespaces that are not binary what is not JSON.
--- options: {"idempotency_key": text} publishes once per channel and key within
--- ten minutes. A role needs USAGE on the schema to call it; nothing but this
--- function and millrace itself writes to the outbox.
+-- options:
+--   idempotency_key  text: publishes once per channel and key within ten minutes
+--   version          number: skipped unless above the channel's last version
+--   version_epoch    text: the count that version belongs to; a new one skips nothing
+--   tags             {text: text}: travel with the publication
+--   history_ttl      seconds: then it leaves the history
+-- A role needs USAGE on the schema to call it; nothing but this function and
+-- millrace itself writes to the outbox.
 create function millrace.publish(channel text, data bytea, options jsonb default '{}')
 returns void language plpgsql security definer set search_path = '' as $$
 declare
-    unknown text;
-    key constant text := nullif(options ->> 'idempotency_key', '');
+    given constant jsonb := jsonb_strip_nulls(coalesce(options, '{}'));
+    for_writer text;
+    meta text;
     largest integer := 1048576;
     namespace millrace.namespace%rowtype;
 begin
@@ -175,18 +285,19 @@ begin
     if namespace.any_bytes is not true then
         perform convert_from(data, 'UTF8')::json; -- raises 22021 or 22P02 when it is not JSON
     end if;
-    select k into unknown from jsonb_object_keys(coalesce(options, '{}')) k where k <> 'idempotency_key' limit 1;
-    if unknown is not null then
-        raise exception 'millrace.publish: unknown option %', quote_literal(unknown)
-            using errcode = '22023', hint = 'The options are: idempotency_key.';
+    if jsonb_typeof(given) <> 'object' then
+        raise exception 'millrace.publish: options must be an object, not a %', jsonb_typeof(given) using errcode = '22023';
     end if;
-    if octet_length(key) > 255 then
-        raise exception 'millrace.publish: idempotency_key of % bytes, the limit is 255', octet_length(key)
-            using errcode = '22023';
+    if given <> '{}' then
+        for_writer := millrace.publish_options(given, namespace);
+        if given -> 'tags' <> '{}' then
+            meta := jsonb_build_object('tags', given -> 'tags')::text;
+        end if;
     end if;
-    insert into millrace.outbox (channel, data, meta, key, origin, size)
-    values (array[publish.channel], array[publish.data], array[null::text], array[key], array[null::text],
-            octet_length(channel) + octet_length(data) + 256);
+    insert into millrace.outbox (channel, data, meta, key, origin, options, size)
+    values (array[publish.channel], array[publish.data], array[meta], array[nullif(given ->> 'idempotency_key', '')],
+            array[null::text], case when for_writer is not null then array[for_writer] end,
+            octet_length(channel) + octet_length(data) + coalesce(octet_length(meta), 0) + 256);
 end $$;
 
 create function millrace.publish(channel text, data jsonb, options jsonb default '{}')

@@ -2,14 +2,11 @@ package realtime
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/centrifugal/centrifuge"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -35,11 +32,7 @@ const pollEvery = 100 * time.Millisecond
 // brokerTimeout bounds the calls that centrifuge makes without a context.
 const brokerTimeout = 10 * time.Second
 
-// errUnsupported is returned for publish options that are neither stored nor
-// sent, so that nobody relies on them.
-var errUnsupported = errors.New("publish option is not supported on Postgres")
-
-// brokerConfig is what a broker is made of. All but logger are needed.
+// brokerConfig is what a broker is made of. All but logger, relaxed and delta are needed.
 type brokerConfig struct {
 	pool     *pgxpool.Pool
 	url      string // direct, for the sequencer's session
@@ -48,6 +41,9 @@ type brokerConfig struct {
 	// keep says what is kept of a channel; size 0 means that it is ephemeral or
 	// a view. It alone decides: the history options of a publish do not.
 	keep keepFunc
+	// relaxed says whether a crash may take a channel's last publications, delta
+	// whether they are sent as differences. Nil: of none.
+	relaxed, delta func(channel string) bool
 	// view says whether a channel is a view, which the broker has no part in.
 	view func(channel string) bool
 	// admit says whether a channel takes data that was published in SQL.
@@ -84,19 +80,23 @@ func newBroker(cfg brokerConfig) (*broker, error) {
 	}
 	var err error
 	b.write, err = sequencer.New(sequencer.Config{
-		Pool: cfg.pool, URL: cfg.url, Pooled: cfg.pooled, Poll: poll, Keep: cfg.keep, Admit: cfg.admit, Logger: cfg.logger,
+		Pool: cfg.pool, URL: cfg.url, Pooled: cfg.pooled, Poll: poll, Keep: cfg.keep, Relaxed: cfg.relaxed, Admit: cfg.admit,
+		Logger: cfg.logger,
 	})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it says what was being done
 	}
 	b.read, err = reader.New(reader.Config{
-		Pool: cfg.pool, Keep: cfg.keep, Healthy: cfg.listener.Healthy, Poll: poll, Logger: cfg.logger,
+		Pool: cfg.pool, Keep: cfg.keep, Previous: cfg.delta, Healthy: cfg.listener.Healthy, Poll: poll, Logger: cfg.logger,
 		Deliver: b.deliver, Rewound: b.rewound, Presence: b.presence, Published: b.published, Lost: b.write.Asked,
 	})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it says what was being done
 	}
-	cfg.listener.Handle(notifyPublications, b.read.OnNotify, b.read.OnReset)
+	cfg.listener.Handle(notifyPublications, func(payload string) {
+		b.write.Heard(payload)
+		b.read.OnNotify(payload)
+	}, b.read.OnReset)
 	cfg.listener.Handle(notifyEphemeral, b.read.OnNotify, nil)
 	cfg.listener.Handle(notifyWake, func(string) { b.write.Woken() }, nil)
 	b.parts.Add("reader", b.read)
@@ -140,79 +140,6 @@ func (b *broker) Unsubscribe(channel string) error {
 	return nil
 }
 
-// publishMany is a publishFunc.
-func (b *broker) publishMany(ctx context.Context, messages []Message) []Outcome {
-	outcomes := make([]Outcome, len(messages))
-	for i, m := range messages {
-		o := &m.Options
-		if o.HistoryTTL != 0 {
-			outcomes[i].Err = fmt.Errorf("%w: HistoryTTL", errUnsupported)
-			continue
-		}
-		position, repeated, err := b.publish(ctx, m.Channel, m.Data, centrifuge.PublishOptions{
-			IdempotencyKey: o.IdempotencyKey, Version: o.Version, VersionEpoch: o.VersionEpoch, Tags: o.Tags, UseDelta: o.Delta,
-		})
-		outcomes[i] = Outcome{PublishResult: PublishResult{Position: Position(position), Repeated: repeated}, Err: err}
-	}
-	return outcomes
-}
-
-// Publish is part of centrifuge.Broker. See publish.
-func (b *broker) Publish(channel string, data []byte, opts centrifuge.PublishOptions) (centrifuge.StreamPosition, bool, error) {
-	return b.publish(context.Background(), channel, data, opts)
-}
-
-// publish returns once the publication is committed (on ephemeral channels:
-// notified). The errors are ErrChannelName, ErrBusy, ErrOutcomeUnknown and
-// ErrNotRunning.
-func (b *broker) publish(ctx context.Context, channel string, data []byte, opts centrifuge.PublishOptions) (centrifuge.StreamPosition, bool, error) {
-	if err := ValidateChannel(channel); err != nil { // one bad name would spoil a batch
-		return centrifuge.StreamPosition{}, false, err
-	}
-	if opts.Version != 0 || opts.UseDelta {
-		return centrifuge.StreamPosition{}, false, fmt.Errorf("publish to %s: %w: Version, UseDelta", channel, errUnsupported)
-	}
-	meta, err := encodeMeta(opts.ClientInfo, opts.Tags)
-	if err != nil {
-		return centrifuge.StreamPosition{}, false, err
-	}
-	size, _ := b.keep(channel)
-	if size == 0 && opts.IdempotencyKey == "" {
-		record := &frame.Record{Kind: frame.Ephemeral, Channel: channel, Meta: meta, Data: data}
-		return centrifuge.StreamPosition{}, false, publicError(b.send.Send(ctx, record))
-	}
-	r, err := b.write.Publish(ctx, sequencer.Message{Channel: channel, Data: data, Meta: meta, Key: storedKey(opts.IdempotencyKey)})
-	if err != nil {
-		return centrifuge.StreamPosition{}, false, publicError(err)
-	}
-	b.read.Acked(channel, reader.Position(r.Position))
-	return centrifuge.StreamPosition(r.Position), r.Repeated, nil
-}
-
-// storedKey is an idempotency key as it stands in the database: what is too long
-// for an index or no text is replaced by its hash.
-func storedKey(key string) string {
-	const longest = 255
-	if len(key) <= longest && utf8.ValidString(key) && !strings.Contains(key, "\x00") {
-		return key
-	}
-	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(key)))
-}
-
-// publicError translates the parts' errors into the package's own.
-func publicError(err error) error {
-	for _, known := range [...]struct{ inner, public error }{
-		{sequencer.ErrBusy, ErrBusy}, {ephemeral.ErrBusy, ErrBusy},
-		{sequencer.ErrOutcomeUnknown, ErrOutcomeUnknown}, {ephemeral.ErrOutcomeUnknown, ErrOutcomeUnknown},
-		{sequencer.ErrNotRunning, ErrNotRunning}, {ephemeral.ErrNotRunning, ErrNotRunning},
-	} {
-		if errors.Is(err, known.inner) {
-			return fmt.Errorf("%w: %w", known.public, err)
-		}
-	}
-	return err
-}
-
 // PublishJoin is part of centrifuge.Broker.
 func (b *broker) PublishJoin(channel string, info *centrifuge.ClientInfo) error {
 	return b.publishPresence(channel, info, frame.Join)
@@ -244,23 +171,35 @@ func (b *broker) History(channel string, opts centrifuge.HistoryOptions) ([]*cen
 	}
 	publications := make([]*centrifuge.Publication, len(list))
 	for i, p := range list {
-		publications[i] = publication(p)
+		publications[i], _ = newPublication(p)
 	}
 	return publications, centrifuge.StreamPosition(top), nil
 }
 
-// RemoveHistory is part of centrifuge.Broker. Later offsets go on from the
-// present top.
+// RemoveHistory is part of centrifuge.Broker. The channel begins a new epoch, in
+// which offsets go on from the present top.
 func (b *broker) RemoveHistory(channel string) error {
-	return b.read.Remove(context.Background(), channel) //nolint:wrapcheck // it says what was being done
+	ctx, cancel := context.WithTimeout(context.Background(), brokerTimeout)
+	defer cancel()
+	m := sequencer.Message{Channel: channel, Options: sequencer.Options{Remove: true}}
+	if _, err := b.write.Publish(ctx, m); err != nil {
+		return fmt.Errorf("remove the history of channel %s: %w", channel, publicError(err))
+	}
+	b.read.Refresh(channel)
+	return b.read.Remove(ctx, channel) //nolint:wrapcheck // it says what was being done
 }
 
 // deliver, rewound, presence and published are the reader's callbacks.
 
-func (b *broker) deliver(channel string, p *reader.Publication) {
+func (b *broker) deliver(channel string, p, previous *reader.Publication) {
+	publication, delta := newPublication(p)
+	var before *centrifuge.Publication
+	if delta && previous != nil {
+		before = &centrifuge.Publication{Offset: previous.Offset, Data: previous.Data}
+	}
 	// The error says that a connection could not be written to, which the node
 	// deals with.
-	_ = b.handler.HandlePublication(channel, publication(p), centrifuge.StreamPosition(p.Position), false, nil)
+	_ = b.handler.HandlePublication(channel, publication, centrifuge.StreamPosition(p.Position), delta, before)
 }
 
 // rewound makes every subscriber find that it has lost its place: this offset is
@@ -270,7 +209,7 @@ func (b *broker) rewound(channel string) {
 }
 
 func (b *broker) presence(channel string, joined bool, meta string) {
-	info, _ := decodeMeta(meta)
+	info := decodeMeta(meta).info()
 	switch {
 	case info == nil:
 	case b.tell != nil:
@@ -282,6 +221,8 @@ func (b *broker) presence(channel string, joined bool, meta string) {
 	}
 }
 
-func (b *broker) published(origin string, p reader.Position, repeated bool) {
-	b.write.Published(origin, sequencer.Result{Position: sequencer.Position(p), Repeated: repeated})
+func (b *broker) published(origin string, answer reader.Answer) {
+	b.write.Published(origin, sequencer.Result{
+		Position: sequencer.Position(answer.Position), Repeated: answer.Repeated, Skipped: answer.Skipped,
+	})
 }

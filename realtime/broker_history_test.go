@@ -114,6 +114,7 @@ func TestBrokerShowsWhatCannotBeRepaired(t *testing.T) {
 
 	execute(t, db, "delete from millrace.message")
 	execute(t, db, "delete from millrace.channel")
+	execute(t, db, "update millrace.epoch set fresh = 'another'")
 	for _, n := range []*brokerNode{a, b} {
 		kill(t, db, n.write.SessionPID())
 	}
@@ -132,11 +133,22 @@ func TestBrokerRemoveHistory(t *testing.T) {
 	for i := range 3 {
 		a.mustPublish(t, "room:r", fmt.Sprint(i+1))
 	}
+	require.NoError(t, a.Subscribe("room:r"))
+	_, before := a.history(t, "room:r", centrifuge.HistoryFilter{})
 	require.NoError(t, b.RemoveHistory("room:r"))
-	got, top := a.history(t, "room:r", centrifuge.HistoryFilter{Limit: -1})
+	require.Zero(t, query[int](t, db, "select count(*) from millrace.message"))
+	got, top := b.history(t, "room:r", centrifuge.HistoryFilter{Limit: -1})
 	require.Empty(t, got)
 	require.EqualValues(t, 3, top.Offset)
-	require.EqualValues(t, 4, a.mustPublish(t, "room:r", "4").Offset)
+	require.NotEqual(t, before.Epoch, top.Epoch, "positions of the time before hold no more")
+	require.Eventually(t, func() bool {
+		_, known := a.history(t, "room:r", centrifuge.HistoryFilter{})
+		return known == top
+	}, brokerPatience, time.Millisecond, "what is known of it in memory is corrected")
+	next := a.mustPublish(t, "room:r", "4")
+	require.Equal(t, centrifuge.StreamPosition{Offset: 4, Epoch: top.Epoch}, next)
+	require.Eventually(t, func() bool { return len(a.received("room:r")) == 1 }, brokerPatience, time.Millisecond)
+	require.Equal(t, next, a.received("room:r")[0].StreamPosition)
 }
 
 // The position is answered from memory while that is known to be right, and is

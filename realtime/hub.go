@@ -52,7 +52,7 @@ func New(config Config) (*Hub, error) {
 	}
 	h.broker, err = newBroker(brokerConfig{
 		pool: config.Pool, url: config.URL, pooled: config.SharedURL, listener: config.Listener,
-		keep: h.keep, view: h.isView, admit: h.admit, logger: h.log,
+		keep: h.keep, relaxed: h.isRelaxed, delta: h.sendsDeltas, view: h.isView, admit: h.admit, logger: h.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make realtime broker: %w", err)
@@ -128,6 +128,10 @@ func (h *Hub) Stop(ctx context.Context) error {
 	}
 	return errors.Join(append(errs, h.Base.Stop(ctx))...)
 }
+
+func (h *Hub) isRelaxed(channel string) bool { return h.namespaces.of(channel).Relaxed }
+
+func (h *Hub) sendsDeltas(channel string) bool { return h.namespaces.of(channel).Delta }
 
 func (h *Hub) isView(channel string) bool { return h.namespaces.of(channel).Source != nil }
 

@@ -10,21 +10,26 @@ import (
 )
 
 // meta is what travels and is stored beside a publication's data: who published
-// it, if it was a client, and its tags.
+// it, if it was a client, its tags, and whether it may be sent as a difference.
 type meta struct {
 	Client string            `json:"client,omitempty"`
 	User   string            `json:"user,omitempty"`
 	Conn   []byte            `json:"conn,omitempty"`
 	Chan   []byte            `json:"chan,omitempty"`
 	Tags   map[string]string `json:"tags,omitempty"`
+	Delta  bool              `json:"delta,omitempty"`
 }
 
 // encodeMeta returns "" where there is nothing to tell.
 func encodeMeta(info *centrifuge.ClientInfo, tags map[string]string) (string, error) {
-	if info == nil && len(tags) == 0 {
+	return encodeDeltaMeta(info, tags, false)
+}
+
+func encodeDeltaMeta(info *centrifuge.ClientInfo, tags map[string]string, delta bool) (string, error) {
+	if info == nil && len(tags) == 0 && !delta {
 		return "", nil
 	}
-	m := meta{Tags: tags}
+	m := meta{Tags: tags, Delta: delta}
 	if info != nil {
 		m.Client, m.User, m.Conn, m.Chan = info.ClientID, info.UserID, info.ConnInfo, info.ChanInfo
 	}
@@ -36,23 +41,28 @@ func encodeMeta(info *centrifuge.ClientInfo, tags map[string]string) (string, er
 }
 
 // decodeMeta is lenient: what cannot be read tells nothing.
-func decodeMeta(text string) (*centrifuge.ClientInfo, map[string]string) {
-	var m meta
+func decodeMeta(text string) (m meta) {
 	if text == "" || json.Unmarshal([]byte(text), &m) != nil {
-		return nil, nil
+		return meta{}
 	}
-	if m.Client == "" && m.User == "" {
-		return nil, m.Tags
-	}
-	return &centrifuge.ClientInfo{ClientID: m.Client, UserID: m.User, ConnInfo: m.Conn, ChanInfo: m.Chan}, m.Tags
+	return m
 }
 
-// publication makes centrifuge's form of one.
-func publication(p *reader.Publication) *centrifuge.Publication {
-	info, tags := decodeMeta(p.Meta)
-	result := &centrifuge.Publication{Offset: p.Offset, Data: p.Data, Info: info, Tags: tags}
-	if !p.At.IsZero() {
-		result.Time = p.At.UnixMilli()
+// info is who published it, nil if that was no client.
+func (m meta) info() *centrifuge.ClientInfo {
+	if m.Client == "" && m.User == "" {
+		return nil
 	}
-	return result
+	return &centrifuge.ClientInfo{ClientID: m.Client, UserID: m.User, ConnInfo: m.Conn, ChanInfo: m.Chan}
+}
+
+// newPublication makes centrifuge's form of one and says whether it may be sent
+// as a difference.
+func newPublication(p *reader.Publication) (publication *centrifuge.Publication, delta bool) {
+	m := decodeMeta(p.Meta)
+	publication = &centrifuge.Publication{Offset: p.Offset, Data: p.Data, Info: m.info(), Tags: m.Tags}
+	if !p.At.IsZero() {
+		publication.Time = p.At.UnixMilli()
+	}
+	return publication, m.Delta
 }

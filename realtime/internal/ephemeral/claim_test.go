@@ -35,5 +35,5 @@ func TestGivingUp(t *testing.T) {
 	// All of the room was given back.
 	whole, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	require.NoError(t, s.queue.Push(whole, &message{}, queueBytes))
+	require.NoError(t, s.queue.Push(whole, queueBytes, &message{}))
 }

@@ -16,6 +16,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -90,19 +91,60 @@ func (s *Sender) Start(ctx context.Context) error {
 // Send returns when the record was notified. The errors are ErrBusy,
 // ErrOutcomeUnknown and ErrNotRunning.
 func (s *Sender) Send(ctx context.Context, record *frame.Record) error {
+	return s.SendMany(ctx, []*frame.Record{record})[0]
+}
+
+// SendMany sends records in their order, together as far as they fit into one
+// transaction. It returns an error, or nil, for each.
+func (s *Sender) SendMany(ctx context.Context, records []*frame.Record) []error {
+	errs := make([]error, len(records))
+	if !s.Running() {
+		return slices.Repeat([]error{ErrNotRunning}, len(records))
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	size := len(record.Channel) + len(record.Data) + len(record.Meta) + overhead
-	m := &message{record: record, weight: int64(size), done: make(chan error, 1)}
-	if !s.Running() {
-		return ErrNotRunning
+	messages := make([]*message, len(records))
+	for i, r := range records {
+		messages[i] = newMessage(r)
 	}
-	if err := s.queue.Push(ctx, m, m.weight); err != nil {
-		return fmt.Errorf("%w: %w", ErrBusy, err)
+	pushed, err := s.push(ctx, messages)
+	for i := pushed; i < len(errs); i++ {
+		errs[i] = fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	if !s.Running() { // the last look at the queue may have been before the push
 		s.fail()
 	}
+	for i, m := range messages[:pushed] {
+		errs[i] = m.wait(ctx)
+	}
+	return errs
+}
+
+func newMessage(r *frame.Record) *message {
+	size := len(r.Channel) + len(r.Data) + len(r.Meta) + overhead
+	return &message{record: r, weight: int64(size), done: make(chan error, 1)}
+}
+
+// push puts messages into the queue and returns how many went in before ctx
+// ended.
+func (s *Sender) push(ctx context.Context, messages []*message) (pushed int, err error) {
+	for pushed < len(messages) {
+		next, weight := pushed+1, messages[pushed].weight
+		for next < len(messages) && weight+messages[next].weight <= maxBatchBytes {
+			weight += messages[next].weight
+			next++
+		}
+		if err := s.queue.Push(ctx, weight, messages[pushed:next]...); err != nil {
+			return pushed, err //nolint:wrapcheck // it says what was waited for
+		}
+		pushed = next
+	}
+	return pushed, nil
+}
+
+// wait returns what became of the message, or that ctx ended before that was
+// known.
+func (m *message) wait(ctx context.Context) error {
 	select {
 	case err := <-m.done:
 		return err
@@ -136,7 +178,9 @@ func (s *Sender) run(ctx context.Context) {
 // take removes messages from the queue, without those whose caller gave up.
 func (s *Sender) take() []*message {
 	for {
-		all := s.queue.Take(maxBatchMessages, maxBatchBytes, func(m *message) int { return int(m.weight) })
+		all := s.queue.Take(queue.Limits[*message]{
+			Items: maxBatchMessages, Size: maxBatchBytes, SizeOf: func(m *message) int { return int(m.weight) },
+		})
 		kept := all[:0]
 		for _, m := range all {
 			if m.claim.CompareAndSwap(false, true) {

@@ -19,7 +19,7 @@ func text(maxLen int) *rapid.Generator[string] {
 
 func record(t *rapid.T) *frame.Record {
 	r := &frame.Record{
-		Kind:    rapid.SampledFrom([]frame.Kind{frame.Stored, frame.Ephemeral, frame.Join, frame.Leave, frame.Ack}).Draw(t, "kind"),
+		Kind:    rapid.SampledFrom([]frame.Kind{frame.Stored, frame.Ephemeral, frame.Join, frame.Leave, frame.Repeated, frame.Skipped, frame.Removed}).Draw(t, "kind"),
 		Channel: text(255).Draw(t, "channel"),
 		Meta:    text(40).Draw(t, "meta"),
 		Origin:  text(30).Draw(t, "origin"),

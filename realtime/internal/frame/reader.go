@@ -95,7 +95,7 @@ func decode(s string) (*Record, string, error) {
 	encoding := head[len(head)-1]
 	var sizes [5]int
 	offset, err := parseHeader(head[1:len(head)-1], sizes[:])
-	if err != nil || strings.IndexByte("sejla", head[0]) < 0 {
+	if err != nil || strings.IndexByte("sejlavx", head[0]) < 0 {
 		return nil, "", fmt.Errorf("%w: record header %.100q", ErrMalformed, head)
 	}
 	r.Offset = offset

@@ -9,9 +9,14 @@ const (
 	Ephemeral Kind = 'e' // a publication that is nowhere else
 	Join      Kind = 'j' // Meta is who joined
 	Leave     Kind = 'l' // Meta is who left
-	// Ack answers a hand-over that published nothing: Offset and Epoch are those
-	// of the first publish with its idempotency key.
-	Ack Kind = 'a'
+	// Repeated and Skipped answer a hand-over that published nothing. Offset and
+	// Epoch are those of the first publish with its idempotency key, or the
+	// channel's, which has had its version.
+	Repeated Kind = 'a'
+	Skipped  Kind = 'v'
+	// Removed tells that a history was removed: the position is the channel's, in
+	// a new epoch.
+	Removed Kind = 'x'
 )
 
 // Record is one message on its way to the readers.

@@ -34,15 +34,16 @@ func New[T any](limit int64) *Queue[T] {
 	return &Queue[T]{limit: limit, room: semaphore.NewWeighted(limit), ready: make(chan struct{}, 1)}
 }
 
-// Push appends an item. It returns ctx's error if ctx ends before there is
-// room, and then the item is not in the queue. An item heavier than the whole
-// queue counts as one that fills it.
-func (q *Queue[T]) Push(ctx context.Context, item T, weight int64) error {
+// Push appends items of together that weight, next to each other. It returns
+// ctx's error if ctx ends before there is room, and then none of them is in the
+// queue. An item heavier than the whole queue counts as one that fills it; it
+// is pushed alone.
+func (q *Queue[T]) Push(ctx context.Context, weight int64, items ...T) error {
 	if err := q.room.Acquire(ctx, min(weight, q.limit)); err != nil {
 		return fmt.Errorf("wait for room in the queue: %w", err)
 	}
 	q.mu.Lock()
-	q.items = append(q.items, item)
+	q.items = append(q.items, items...)
 	q.mu.Unlock()
 	q.Signal()
 	return nil
@@ -59,17 +60,31 @@ func (q *Queue[T]) Return(items []T) {
 	q.Signal()
 }
 
-// Take removes up to limit items from the front, fewer when the next one would
-// bring their size over maxSize; at least one if there is any.
-func (q *Queue[T]) Take(limit int, maxSize int, size func(T) int) []T {
+// Limits bound what Take removes, in items and in their size. Where Together is
+// not nil, two neighbours for which it is true are taken at the same time.
+type Limits[T any] struct {
+	Items, Size int
+	SizeOf      func(T) int
+	Together    func(a, b T) bool
+}
+
+// Take removes items from the front: as many as come within the limits, and if
+// there is any then at least the first one with those that belong to it.
+func (q *Queue[T]) Take(l Limits[T]) []T {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n, total := 0, 0
-	for n < len(q.items) && n < limit {
-		if total += size(q.items[n]); n > 0 && total > maxSize {
+	for i, item := range q.items {
+		if i > 0 && (l.Together == nil || !l.Together(q.items[i-1], item)) {
+			n = i // it may end here
+		}
+		total += l.SizeOf(item)
+		if n > 0 && (i >= l.Items || total > l.Size) {
 			break
 		}
-		n++
+		if i == len(q.items)-1 {
+			n = len(q.items)
+		}
 	}
 	taken := q.items[:n:n]
 	q.items = q.items[n:]

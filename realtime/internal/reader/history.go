@@ -2,7 +2,6 @@ package reader
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -15,6 +14,7 @@ const (
 	removeRows = 5000
 	// a channel of a million rows to remove takes some seconds
 	removeTime = 30 * time.Second
+	readTime   = 10 * time.Second
 )
 
 // Query selects publications of a history.
@@ -31,51 +31,93 @@ type Query struct {
 // Top returns a channel's position: from memory where that is known to be
 // right, else from the table.
 func (r *Reader) Top(ctx context.Context, channel string) (Position, error) {
-	if sub := r.subs.get(channel); sub != nil {
-		if p, known := sub.top(); known && r.cfg.Healthy() {
-			return p, nil
-		}
+	if p, known := r.knownTop(channel); known {
+		return p, nil
 	}
-	return r.readTop(ctx, channel)
+	read := r.reads.do(flightKey{channel: channel}, 0, func(uint64) ([]*Publication, Position, error) {
+		top, err := r.readTop(ctx, channel)
+		return nil, top, err
+	})
+	return read.top, read.err
 }
 
-// readTop reads a channel's position and makes the channel if it is new.
-func (r *Reader) readTop(ctx context.Context, channel string) (p Position, err error) {
-	for range 2 {
-		err = r.cfg.Pool.QueryRow(ctx, sqlTop, channel).Scan(&p.Offset, &p.Epoch)
-		if !errors.Is(err, pgx.ErrNoRows) {
-			break
-		}
-		if _, err := r.cfg.Pool.Exec(ctx, sqlCreate, channel); err != nil {
-			return Position{}, fmt.Errorf("make channel %s: %w", channel, err)
-		}
+func (r *Reader) knownTop(channel string) (Position, bool) {
+	sub := r.subs.get(channel)
+	if sub == nil || !r.cfg.Healthy() {
+		return Position{}, false
 	}
-	if err != nil {
+	return sub.top()
+}
+
+// readTop reads a channel's position from the table.
+func (r *Reader) readTop(ctx context.Context, channel string) (p Position, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := r.cfg.Pool.QueryRow(ctx, sqlTop, channel).Scan(&p.Offset, &p.Epoch); err != nil {
 		return Position{}, fmt.Errorf("read the position of channel %s: %w", channel, err)
 	}
 	return p, nil
 }
 
 // History reads publications together with the channel's position at that
-// moment. It does not compare epochs: offsets are taken to be of the present one.
+// moment. Forwards from a position it returns those after the last hole, which is
+// where something was trimmed or has expired. It does not compare epochs: offsets
+// are taken to be of the present one.
 func (r *Reader) History(ctx context.Context, channel string, q Query) ([]*Publication, Position, error) {
-	size, ttl := r.cfg.Keep(channel)
+	size, _ := r.cfg.Keep(channel)
 	if q.Limit == 0 || size == 0 {
 		top, err := r.Top(ctx, channel)
 		return nil, top, err
 	}
-	statement, since := sqlHistory, int64(0)
+	key := flightKey{channel: channel, limit: size, reverse: q.Reverse}
+	if q.Limit > 0 {
+		key.limit = min(q.Limit, size)
+	}
+	since := uint64(0)
 	if q.Reverse {
-		statement, since = sqlHistoryReverse, math.MaxInt64
+		since = math.MaxInt64
 	}
 	if q.Since != nil {
-		since = int64(min(q.Since.Offset, math.MaxInt64))
+		since = min(q.Since.Offset, math.MaxInt64)
 	}
-	limit := size
-	if q.Limit > 0 {
-		limit = min(q.Limit, size)
+	if top, known := r.knownTop(channel); known && q.Since != nil && !q.Reverse && *q.Since == top {
+		return nil, top, nil
 	}
-	rows, err := r.cfg.Pool.Query(ctx, statement, channel, since, int64(size), ttl.Seconds(), int64(limit))
+	if q.Limit > 0 || q.Reverse {
+		key.since = since
+	}
+	read := r.reads.do(key, since, func(since uint64) ([]*Publication, Position, error) {
+		return r.readHistory(ctx, channel, key.limit, q.Reverse, since)
+	})
+	if read.err != nil {
+		return nil, Position{}, read.err
+	}
+	list := read.list
+	if q.Since != nil && !q.Reverse {
+		list = gapless(list, since)
+	}
+	return list, read.top, nil
+}
+
+// gapless returns what of list, in the order of its offsets, comes after since
+// and after the last hole.
+func gapless(list []*Publication, since uint64) []*Publication {
+	first := len(list)
+	for first > 0 && list[first-1].Offset > since && (first == len(list) || list[first-1].Offset+1 == list[first].Offset) {
+		first--
+	}
+	return list[first:]
+}
+
+func (r *Reader) readHistory(ctx context.Context, channel string, limit int, reverse bool, since uint64) ([]*Publication, Position, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	size, ttl := r.cfg.Keep(channel)
+	statement := sqlHistory
+	if reverse {
+		statement = sqlHistoryReverse
+	}
+	rows, err := r.cfg.Pool.Query(ctx, statement, channel, int64(since), int64(size), ttl.Seconds(), int64(limit)) //nolint:gosec // below 2^63
 	if err != nil {
 		return nil, Position{}, fmt.Errorf("read the history of channel %s: %w", channel, err)
 	}
@@ -94,10 +136,13 @@ func (r *Reader) History(ctx context.Context, channel string, q Query) ([]*Publi
 	if err := rows.Err(); err != nil {
 		return nil, Position{}, fmt.Errorf("read the history of channel %s: %w", channel, err)
 	}
-	if top.Epoch == "" { // a new channel
-		top, err = r.readTop(ctx, channel)
-	}
-	return list, top, err
+	return list, top, nil
+}
+
+// bounded is the context of a read that others may have joined: it outlives who
+// began it.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), readTime)
 }
 
 // scanPublication reads a row that ends in top, epoch, pos, data, meta and
@@ -126,17 +171,13 @@ func scanPublication(row pgx.Row, before ...any) (*Publication, error) {
 	return p, nil
 }
 
-// Remove deletes a channel's history up to its present top. Later offsets go on
-// from there.
+// Remove deletes what is left of a channel's history after the sequencer has
+// begun a new epoch for it.
 func (r *Reader) Remove(ctx context.Context, channel string) error {
 	ctx, cancel := context.WithTimeout(ctx, removeTime)
 	defer cancel()
-	top, err := r.readTop(ctx, channel)
-	if err != nil {
-		return err
-	}
 	for {
-		tag, err := r.cfg.Pool.Exec(ctx, sqlRemove, channel, int64(top.Offset), removeRows) //nolint:gosec // offsets are below 2^63
+		tag, err := r.cfg.Pool.Exec(ctx, sqlRemove, channel, removeRows)
 		if err != nil {
 			return fmt.Errorf("remove the history of channel %s: %w", channel, err)
 		}

@@ -31,6 +31,14 @@ type Publication struct {
 	At time.Time
 }
 
+// Answer is what became of a hand-over. Repeated and Skipped say that it
+// published nothing, because of its idempotency key or its version.
+type Answer struct {
+	Position
+
+	Repeated, Skipped bool
+}
+
 // Config is what a Reader is made of. Pool, Keep, Healthy and the callbacks are
 // needed. The callbacks are called one at a time for each channel.
 type Config struct {
@@ -40,15 +48,19 @@ type Config struct {
 	// Healthy says whether the listening connection is known to be alive.
 	Healthy func() bool
 
-	// Deliver hands on a publication of a subscribed channel.
-	Deliver func(channel string, p *Publication)
+	// Deliver hands on a publication of a subscribed channel, with the one right
+	// before it where Previous asks for that and it is known.
+	Deliver func(channel string, p, previous *Publication)
+	// Previous says whether to remember the last publication of a subscribed
+	// channel. Nil: of none.
+	Previous func(channel string) bool
 	// Rewound tells that a subscribed channel's history has gone back behind what
 	// was handed on, and goes on from there with other publications.
 	Rewound func(channel string)
 	// Presence hands on that somebody joined or left a subscribed channel.
 	Presence func(channel string, joined bool, meta string)
-	// Published tells of a publication that came from a hand-over.
-	Published func(origin string, p Position, repeated bool)
+	// Published answers a hand-over.
+	Published func(origin string, answer Answer)
 	// Lost tells that notifications were lost, so that hand-overs have to be
 	// looked up. It must not block.
 	Lost func()
@@ -75,6 +87,7 @@ type Reader struct {
 	buffer buffer
 	subs   subscriptions
 	repair repairs
+	reads  flights
 
 	counters counters
 }
@@ -88,6 +101,9 @@ func New(cfg Config) (*Reader, error) {
 	if cfg.BufferBytes == 0 {
 		cfg.BufferBytes = defaultBufferBytes
 	}
+	if cfg.Previous == nil {
+		cfg.Previous = func(string) bool { return false }
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -96,6 +112,7 @@ func New(cfg Config) (*Reader, error) {
 		buffer: newBuffer(cfg.BufferBytes),
 		subs:   subscriptions{byName: map[string]*subscription{}},
 		repair: newRepairs(),
+		reads:  flights{waiting: map[flightKey]*flight{}, flying: map[flightKey]*flight{}},
 	}, nil
 }
 
@@ -158,22 +175,43 @@ func (r *Reader) lost() {
 func (r *Reader) handle(f *frame.Record) {
 	position := Position{Offset: f.Offset, Epoch: f.Epoch}
 	if f.Origin != "" {
-		r.cfg.Published(f.Origin, position, f.Kind == frame.Ack)
+		r.cfg.Published(f.Origin, Answer{Position: position, Repeated: f.Kind == frame.Repeated, Skipped: f.Kind == frame.Skipped})
 	}
 	sub := r.subs.get(f.Channel)
-	if sub == nil || f.Kind == frame.Ack {
+	if sub == nil {
 		return
 	}
-	switch f.Kind { //nolint:exhaustive // Ack is done
+	repair := false
+	switch f.Kind {
+	case frame.Repeated, frame.Skipped: // they have no channel
 	case frame.Join, frame.Leave:
 		r.cfg.Presence(f.Channel, f.Kind == frame.Join, f.Meta)
 	case frame.Ephemeral:
-		r.cfg.Deliver(f.Channel, &Publication{Data: f.Data, Meta: f.Meta})
+		r.cfg.Deliver(f.Channel, &Publication{Data: f.Data, Meta: f.Meta}, nil)
 	case frame.Stored:
-		if sub.offer(position, f.Announced, func() {
-			r.cfg.Deliver(f.Channel, &Publication{Position: position, Data: f.Data, Meta: f.Meta})
-		}) {
-			r.repair.add(f.Channel, sub)
-		}
+		repair = sub.offer(position, f.Announced, func() {
+			r.handOn(f.Channel, sub, &Publication{Position: position, Data: f.Data, Meta: f.Meta})
+		})
+	case frame.Removed:
+		repair = sub.stored && sub.miss()
 	}
+	if repair {
+		r.repair.add(f.Channel, sub)
+	}
+}
+
+// handOn delivers a publication of a channel with history. The subscription is
+// locked.
+func (r *Reader) handOn(channel string, sub *subscription, p *Publication) {
+	if !r.cfg.Previous(channel) {
+		sub.last = nil
+		r.cfg.Deliver(channel, p, nil)
+		return
+	}
+	previous := sub.last
+	if previous != nil && (previous.Epoch != p.Epoch || previous.Offset+1 != p.Offset) {
+		previous = nil
+	}
+	sub.last = p
+	r.cfg.Deliver(channel, p, previous)
 }

@@ -120,18 +120,15 @@ func (r *Reader) repairPage(ctx context.Context, page map[string]*subscription) 
 		tops[channel] = top
 		if p != nil {
 			counts[channel]++
-			page[channel].repaired(p.Position, func() { r.cfg.Deliver(channel, p) })
+			sub := page[channel]
+			sub.repaired(p.Position, func() { r.handOn(channel, sub, p) })
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("repair %d channels: %w", len(page), err)
 	}
 	for channel, sub := range page {
-		top, found := tops[channel]
-		if !found {
-			top, _ = sub.top() // forgotten for lack of use: there is nothing above
-		}
-		if counts[channel] == repairRows || sub.settle(top, func() { r.cfg.Rewound(channel) }) {
+		if counts[channel] == repairRows || sub.settle(tops[channel], func() { r.cfg.Rewound(channel) }) {
 			r.repair.add(channel, sub)
 		}
 	}

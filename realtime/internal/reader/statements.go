@@ -10,8 +10,6 @@ var (
 	sqlState string
 	//go:embed sql/moved.sql
 	sqlMoved string
-	//go:embed sql/create.sql
-	sqlCreate string
 	//go:embed sql/history.sql
 	sqlHistory string
 	//go:embed sql/history_reverse.sql

@@ -10,12 +10,13 @@ type subscription struct {
 	stored bool // the channel has a history; the rest is for those
 
 	mu     sync.Mutex
-	ended  bool     // nobody listens any more
-	handed Position // up to where publications were handed on
-	busy   bool     // loading or repairing
-	seen   Position // the last one notified since the present round of repair began
-	lost   bool     // notifications were lost since the present round began
-	acked  Position // the last one that a publisher of this instance was told of
+	ended  bool         // nobody listens any more
+	handed Position     // up to where publications were handed on
+	busy   bool         // loading or repairing
+	seen   Position     // the last one notified since the present round of repair began
+	lost   bool         // notifications were lost since the present round began
+	acked  Position     // the last one that a publisher of this instance was told of
+	last   *Publication // handed on, where the one after it may be sent as a difference
 }
 
 // offer hands a notified publication on if it is the next one. It reports true
@@ -165,6 +166,13 @@ func (r *Reader) Unsubscribe(channel string) {
 func (r *Reader) Acked(channel string, p Position) {
 	if sub := r.subs.get(channel); sub != nil && p.Offset > 0 {
 		sub.ack(p)
+	}
+}
+
+// Refresh reads a channel's position again, if it is subscribed to.
+func (r *Reader) Refresh(channel string) {
+	if sub := r.subs.get(channel); sub != nil && sub.stored && sub.miss() {
+		r.repair.add(channel, sub)
 	}
 }
 

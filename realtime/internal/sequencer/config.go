@@ -23,6 +23,9 @@ type Config struct {
 	// Keep says what is kept of a channel's history. Size 0: its publications
 	// are notified and not stored.
 	Keep func(channel string) (size int, ttl time.Duration)
+	// Relaxed says whether a crash of Postgres may take the last publications of a
+	// channel with history. Nil: of none.
+	Relaxed func(channel string) bool
 	// Admit says whether a channel takes data that was published in SQL; nil
 	// takes everything. What it refuses is logged and left out.
 	Admit func(channel string, data []byte) error
@@ -89,6 +92,9 @@ func (c Config) tend() time.Duration {
 }
 
 func (c Config) withDefaults() Config {
+	if c.Relaxed == nil {
+		c.Relaxed = func(string) bool { return false }
+	}
 	if c.Admit == nil {
 		c.Admit = func(string, []byte) error { return nil }
 	}

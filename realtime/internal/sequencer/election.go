@@ -61,11 +61,20 @@ func tryLock(ctx context.Context, conn *pgx.Conn, class int32) (won bool, err er
 }
 
 // takeover begins a new term and returns it with the number of batches so far.
-func takeover(ctx context.Context, conn *pgx.Conn) (term, seq int64, err error) {
+func (s *Sequencer) takeover(ctx context.Context, conn *pgx.Conn) (term, seq int64, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if err := conn.QueryRow(ctx, sqlTakeover, thisShard).Scan(&term, &seq); err != nil {
+	heard := s.heard.Load()
+	var crashes, losses int
+	if err := conn.QueryRow(ctx, sqlTakeover, thisShard, heard).Scan(&term, &seq, &crashes, &losses); err != nil {
 		return 0, 0, fmt.Errorf("begin a term: %w", err)
+	}
+	switch {
+	case losses > 0:
+		s.log.Error("the database has lost publications that it had acknowledged: all channels begin a new epoch", "batches", heard-seq)
+		s.heard.CompareAndSwap(heard, seq) // it is told once
+	case crashes > 0 && term > 1:
+		s.log.Warn("the database has crashed or was promoted: channels of relaxed namespaces begin a new epoch")
 	}
 	return term, seq, nil
 }

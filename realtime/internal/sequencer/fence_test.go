@@ -51,7 +51,7 @@ func TestOldTermChangesNothing(t *testing.T) {
 	db := testdb.New(t)
 	n := stranger(t, db)
 	conn := session(t, n)
-	term, seq, err := takeover(t.Context(), conn)
+	term, seq, err := n.takeover(t.Context(), conn)
 	require.NoError(t, err)
 	old := newOwner(n.Sequencer, conn, term, seq)
 	items := []item{{Message: Message{Channel: "c", Data: []byte("1"), Key: "k"}}}
@@ -62,7 +62,7 @@ func TestOldTermChangesNothing(t *testing.T) {
 	require.True(t, written, "in its own term it writes")
 	old.committed(b)
 
-	_, _, err = takeover(t.Context(), session(t, n))
+	_, _, err = n.takeover(t.Context(), session(t, n))
 	require.NoError(t, err)
 	before := state(t, db)
 	items[0].Key = "k2"
@@ -88,7 +88,7 @@ func TestTakeoverSettlesTheOldTerm(t *testing.T) {
 	db := testdb.New(t)
 	n := stranger(t, db)
 	conn := session(t, n)
-	term, seq, err := takeover(t.Context(), conn)
+	term, seq, err := n.takeover(t.Context(), conn)
 	require.NoError(t, err)
 	old := newOwner(n.Sequencer, conn, term, seq)
 	sql(t, db, "select millrace.publish('c', '1'::jsonb)")
@@ -104,7 +104,7 @@ func TestTakeoverSettlesTheOldTerm(t *testing.T) {
 
 	taken := make(chan error, 1)
 	go func() {
-		_, _, err := takeover(t.Context(), next)
+		_, _, err := n.takeover(t.Context(), next)
 		taken <- err
 	}()
 	require.Eventually(t, func() bool {
@@ -138,7 +138,7 @@ func TestHungOwnerIsReplaced(t *testing.T) {
 	won, err := tryLock(t.Context(), conn, electionLock)
 	require.NoError(t, err)
 	require.True(t, won)
-	_, _, err = takeover(t.Context(), conn)
+	_, _, err = hung.takeover(t.Context(), conn)
 	require.NoError(t, err)
 
 	n := startNode(t, db, nil)

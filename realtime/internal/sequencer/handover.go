@@ -1,9 +1,12 @@
 package sequencer
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -24,6 +27,7 @@ type handovers struct {
 
 // handover is one publish in the outbox.
 type handover struct {
+	number  uint64
 	origin  string
 	request *request
 	row     *handoverRow
@@ -51,7 +55,7 @@ func (h *handovers) add(rs []*request, pid uint32) []*handover {
 	list := make([]*handover, len(rs))
 	for i, r := range rs {
 		h.next++
-		list[i] = &handover{origin: h.prefix + "." + strconv.FormatUint(h.next, 36), request: r, row: row}
+		list[i] = &handover{number: h.next, origin: h.prefix + "." + strconv.FormatUint(h.next, 36), request: r, row: row}
 		h.waiting[list[i].origin] = list[i]
 	}
 	row.first = list[0].origin
@@ -78,6 +82,7 @@ func (h *handovers) count() int {
 	return len(h.waiting)
 }
 
+// all returns what waits, in the order in which it was handed over.
 func (h *handovers) all() []*handover {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -85,6 +90,7 @@ func (h *handovers) all() []*handover {
 	for _, one := range h.waiting {
 		list = append(list, one)
 	}
+	slices.SortFunc(list, func(a, b *handover) int { return cmp.Compare(a.number, b.number) })
 	return list
 }
 
@@ -110,7 +116,7 @@ func (s *Sequencer) handOver(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for _, h := range list {
 		if r := s.handed.remove(h.origin); r != nil {
-			s.finish(r, outcome{err: fmt.Errorf("%w: %w", ErrBusy, err)})
+			s.finish(r, Answer{Err: fmt.Errorf("%w: %w", ErrBusy, err)})
 		}
 	}
 	return rollback(ctx, conn)
@@ -120,9 +126,16 @@ func (s *Sequencer) insertHandover(ctx context.Context, conn *pgx.Conn, list []*
 	n := len(list)
 	channels, data := make([]string, n), make([][]byte, n)
 	metas, keys, origins := make([]*string, n), make([]*string, n), make([]string, n)
+	var options []*string // of all or, mostly, of none
 	var size int64
 	for i, h := range list {
 		r := h.request
+		if r.Options != (Options{}) {
+			if options == nil {
+				options = make([]*string, n)
+			}
+			options[i] = encodeOptions(&r.Options)
+		}
 		channels[i], data[i], metas[i], keys[i], origins[i] = r.Channel, notNil(r.Data), orNull(r.Meta), orNull(r.Key), h.origin
 		size += r.weight
 	}
@@ -137,7 +150,7 @@ func (s *Sequencer) insertHandover(ctx context.Context, conn *pgx.Conn, list []*
 		}
 		b = pgx.Batch{}
 	}
-	b.Queue(sqlHandover, thisShard, channels, data, metas, keys, origins, size).QueryRow(func(row pgx.Row) error {
+	b.Queue(sqlHandover, thisShard, channels, data, metas, keys, origins, options, size).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&id) //nolint:wrapcheck // wrapped below
 	})
 	b.Queue(sqlCommit)
@@ -157,6 +170,12 @@ func beginKnown(ctx context.Context, conn *pgx.Conn, begin *pgx.Batch, row *hand
 		return fmt.Errorf("begin a hand-over: %w", err)
 	}
 	return nil
+}
+
+func encodeOptions(o *Options) *string {
+	text, _ := json.Marshal(o) //nolint:errchkjson // numbers and strings
+	s := string(text)
+	return &s
 }
 
 // rollback leaves a transaction that failed, if there is one.

@@ -32,7 +32,7 @@ func TestFloorWaitsForOpenTransactions(t *testing.T) {
 		}
 		return ids
 	}
-	_, _, err := takeover(t.Context(), o.conn)
+	_, _, err := n.takeover(t.Context(), o.conn)
 	require.NoError(t, err)
 	o.term = 1
 
@@ -169,7 +169,7 @@ func TestBacklogIsTakenInPieces(t *testing.T) {
 	db := testdb.New(t)
 	n := stranger(t, db)
 	o := newOwner(n.Sequencer, session(t, n), 1, 0)
-	_, _, err := takeover(t.Context(), o.conn)
+	_, _, err := n.takeover(t.Context(), o.conn)
 	require.NoError(t, err)
 	const rows = 10
 	for range rows {
@@ -202,7 +202,7 @@ func TestBatchOfManyChannels(t *testing.T) {
 	items := make([]item, topsGeneration+10)
 	for i := range items {
 		items[i].Channel = fmt.Sprint(i)
-		o.tops.put(items[i].Channel, &Position{Offset: 1, Epoch: "e"})
+		o.tops.put(items[i].Channel, &top{offset: 1, epoch: "e", since: time.Now()})
 	}
 	b, err := o.build(t.Context(), items)
 	require.NoError(t, err)

@@ -39,7 +39,7 @@ func (s *Sequencer) settle(ctx context.Context, conn *pgx.Conn) error {
 			continue
 		}
 		for j, r := range b.requests {
-			s.finish(r, outcome{Result: b.results[j]})
+			s.finish(r, Answer{Result: b.results[j]})
 		}
 	}
 	return nil

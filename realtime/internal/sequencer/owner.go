@@ -181,7 +181,7 @@ func (o *owner) committed(b *batch) {
 	}
 	o.s.written.add(b.tops)
 	for i, r := range b.requests {
-		o.s.finish(r, outcome{Result: b.results[i]})
+		o.s.finish(r, Answer{Result: b.results[i]})
 	}
 }
 
@@ -191,7 +191,7 @@ func (o *owner) failed(local []*request, b *batch, err error) error {
 	o.tops = newTops() // they were counted up
 	switch {
 	case !o.conn.IsClosed() && !isFenced(err): // Postgres said no
-		o.s.finishAll(local, outcome{err: fmt.Errorf("%w: %w", ErrBusy, err)})
+		o.s.finishAll(local, Answer{Err: fmt.Errorf("%w: %w", ErrBusy, err)})
 	case b == nil || b.empty():
 		o.s.giveBack(local)
 	default:

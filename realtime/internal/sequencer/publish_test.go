@@ -152,7 +152,7 @@ func TestUnansweredHandOverWaitsForItsSession(t *testing.T) {
 	require.Empty(t, gone())
 	_, err := old.Exec(t.Context(), "begin")
 	require.NoError(t, err)
-	_, err = old.Exec(t.Context(), sqlHandover, thisShard, []string{"c"}, [][]byte{{}}, []*string{nil}, []*string{nil}, []string{h.origin}, 1)
+	_, err = old.Exec(t.Context(), sqlHandover, thisShard, []string{"c"}, [][]byte{{}}, []*string{nil}, []*string{nil}, []string{h.origin}, nil, 1)
 	require.NoError(t, err)
 	require.Empty(t, gone())
 	require.Zero(t, h.row.id)
@@ -189,18 +189,19 @@ func TestSweep(t *testing.T) {
 	sql(t, db, "update millrace.message set created_at = now() - interval '2 hours' where channel = 'c005'")
 	sql(t, db, "update millrace.channel set touched_at = now() - interval '31 days' where channel in ('c005', 'c006')")
 	sql(t, db, "update millrace.publish_key set created_at = now() - interval '11 minutes' where key::int < 100")
+	sql(t, db, "update millrace.epoch set fresh_since = now() - interval '11 days'")
 	require.NoError(t, owner.expireKeys(t.Context()))
-	cursor, pages := "", 0
-	for {
-		var err error
+	walk := func() {
+		cursor, err := owner.sweep(t.Context(), "")
+		require.NoError(t, err)
+		require.NotEmpty(t, cursor)
 		cursor, err = owner.sweep(t.Context(), cursor)
 		require.NoError(t, err)
-		pages++
-		if cursor == "" {
-			break
-		}
+		require.Empty(t, cursor)
 	}
-	require.Equal(t, 2, pages)
+	walk()
+	require.Equal(t, 2, value[int](t, db, "select count(*) from millrace.channel where channel in ('c005', 'c006')"), "it would come back in the same epoch")
+	walk() // with another epoch for new channels
 	require.Equal(t, "8,9,10", value[string](t, db, "select string_agg(pos::text, ',' order by pos) from millrace.message where channel = 'busy'"))
 	require.Zero(t, value[int](t, db, "select count(*) from millrace.message where channel = 'c005'"))
 	require.Equal(t, "c006", value[string](t, db, "select string_agg(channel, ',') from millrace.channel where touched_at < now() - interval '1 day'"), "it has a message")

@@ -1,8 +1,10 @@
 package sequencer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,19 +55,20 @@ func (s *Sequencer) overdue() map[*handoverRow][]*handover {
 // them again.
 func (s *Sequencer) conclude(gone []*handover, found map[string]Position) {
 	var again []*request
+	slices.SortFunc(gone, func(a, b *handover) int { return cmp.Compare(a.number, b.number) })
 	for _, h := range gone {
 		position, isThere := found[h.origin]
 		r := s.handed.remove(h.origin)
 		switch {
 		case r == nil: // answered meanwhile
 		case isThere:
-			s.finish(r, outcome{Result: Result{Position: position}})
-		case r.Key != "", h.row.id == 0 && time.Since(h.row.since) < leastAge:
-			// The key keeps it from being published twice, or it was never
+			s.finish(r, Answer{Result: Result{Position: position}})
+		case r.repeatable(), h.row.id == 0 && time.Since(h.row.since) < leastAge:
+			// Its key or its version keeps it from being published twice, or it was never
 			// inserted: what was published is not removed before that age.
 			again = append(again, r)
 		default: // taken and not there: the database lost its last commits, or the history was removed
-			s.finish(r, outcome{err: ErrOutcomeUnknown})
+			s.finish(r, Answer{Err: ErrOutcomeUnknown})
 		}
 	}
 	s.giveBack(again)

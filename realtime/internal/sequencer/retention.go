@@ -26,7 +26,7 @@ type written struct {
 	tops map[string]uint64
 }
 
-func (w *written) add(tops map[string]*Position) {
+func (w *written) add(tops map[string]*top) {
 	if len(tops) == 0 {
 		return
 	}
@@ -35,8 +35,8 @@ func (w *written) add(tops map[string]*Position) {
 	if w.tops == nil {
 		w.tops = make(map[string]uint64, len(tops))
 	}
-	for channel, top := range tops {
-		w.tops[channel] = top.Offset
+	for channel, t := range tops {
+		w.tops[channel] = t.offset
 	}
 }
 
@@ -109,11 +109,14 @@ func (s *Sequencer) sweep(ctx context.Context, cursor string) (string, error) {
 	if err := s.trim(ctx, page); err != nil {
 		return cursor, err
 	}
-	if _, err := s.cfg.Pool.Exec(ctx, sqlExpireChannels, names); err != nil {
+	if _, err := s.cfg.Pool.Exec(ctx, sqlExpireChannels, names, thisShard); err != nil {
 		return cursor, fmt.Errorf("forget unused channels: %w", err)
 	}
 	if len(names) == sweepPage {
 		return cursor, nil
+	}
+	if _, err := s.cfg.Pool.Exec(ctx, sqlFreshEpoch, thisShard); err != nil {
+		return "", fmt.Errorf("replace the epoch of new channels: %w", err)
 	}
 	if _, err := s.cfg.Pool.Exec(ctx, sqlExpireTerms); err != nil {
 		return "", fmt.Errorf("forget old terms: %w", err)

@@ -19,6 +19,7 @@ type Sequencer struct {
 	cfg    Config
 	log    *slog.Logger
 	queue  *queue.Queue[*request]
+	groups atomic.Uint64 // the last one given out
 	wake   chan struct{} // the gate: there is something in the outbox
 	ask    chan struct{} // notifications may have been lost
 	handed *handovers
@@ -31,6 +32,7 @@ type Sequencer struct {
 	owner      atomic.Bool
 	counters   counters
 	session    atomic.Uint32 // the server process of the session
+	heard      atomic.Int64  // the count of the last durable batch that was notified
 }
 
 // New makes a sequencer. It returns all mistakes in cfg at once.
@@ -73,45 +75,13 @@ func (s *Sequencer) Start(ctx context.Context) error {
 	return nil
 }
 
-// Publish returns once the message is committed, or will certainly not be. The
-// errors are ErrBusy, ErrOutcomeUnknown, ErrNotRunning and, when ctx ended
-// first, its error together with one of the first two.
-func (s *Sequencer) Publish(ctx context.Context, m Message) (Result, error) {
-	if !s.Running() {
-		return Result{}, ErrNotRunning
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Patience)
-	defer cancel()
-	r := newRequest(m)
-	if err := s.queue.Push(ctx, r, r.weight); err != nil {
-		return Result{}, fmt.Errorf("%w: %w", ErrBusy, err)
-	}
-	if !s.Running() { // the last look at the queue may have been before the push
-		s.failQueued()
-	}
-	select {
-	case out := <-r.done:
-		return out.Result, out.err
-	case <-ctx.Done():
-	}
-	if r.withdraw() {
-		return Result{}, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
-	}
-	select {
-	case out := <-r.done:
-		return out.Result, out.err
-	default:
-		return Result{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, ctx.Err())
-	}
-}
-
 // Woken tells of a notification from the gate.
 func (s *Sequencer) Woken() { signal(s.wake) }
 
 // Published tells of a publication that a hand-over waits for.
 func (s *Sequencer) Published(origin string, result Result) {
 	if r := s.handed.remove(origin); r != nil {
-		s.finish(r, outcome{Result: result})
+		s.finish(r, Answer{Result: result})
 	}
 }
 
@@ -125,12 +95,12 @@ func (s *Sequencer) Owner() bool { return s.owner.Load() }
 func (s *Sequencer) SessionPID() uint32 { return s.session.Load() }
 
 // finish answers a request and gives its room back.
-func (s *Sequencer) finish(r *request, out outcome) {
+func (s *Sequencer) finish(r *request, out Answer) {
 	r.done <- out
 	s.queue.Release(r.weight)
 }
 
-func (s *Sequencer) finishAll(rs []*request, out outcome) {
+func (s *Sequencer) finishAll(rs []*request, out Answer) {
 	for _, r := range rs {
 		s.finish(r, out)
 	}
@@ -139,13 +109,13 @@ func (s *Sequencer) finishAll(rs []*request, out outcome) {
 // take removes requests from the queue, without those that were withdrawn.
 func (s *Sequencer) take(limit, maxSize int) []*request {
 	for {
-		all := s.queue.Take(limit, maxSize, (*request).size)
+		all := s.queue.Take(queue.Limits[*request]{Items: limit, Size: maxSize, SizeOf: (*request).size, Together: (*request).together})
 		kept := all[:0]
 		for _, r := range all {
 			if r.take() {
 				kept = append(kept, r)
 			} else {
-				s.finish(r, outcome{err: ErrBusy})
+				s.finish(r, Answer{Err: ErrBusy})
 			}
 		}
 		if len(kept) > 0 || len(all) == 0 {
@@ -168,7 +138,7 @@ func (s *Sequencer) failQueued() {
 		if len(rs) == 0 {
 			return
 		}
-		s.finishAll(rs, outcome{err: ErrNotRunning})
+		s.finishAll(rs, Answer{Err: ErrNotRunning})
 	}
 }
 

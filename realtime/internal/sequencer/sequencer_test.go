@@ -57,7 +57,7 @@ func startNode(t testing.TB, db *testdb.DB, change func(*Config)) *node {
 
 func (n *node) hear(r *frame.Record) {
 	if r.Origin != "" {
-		n.Published(r.Origin, Result{Position: Position{Offset: r.Offset, Epoch: r.Epoch}, Repeated: r.Kind == frame.Ack})
+		n.Published(r.Origin, Result{Position: Position{Offset: r.Offset, Epoch: r.Epoch}, Repeated: r.Kind == frame.Repeated, Skipped: r.Kind == frame.Skipped})
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -119,7 +119,7 @@ func (s *Sequencer) serve(ctx context.Context, conn *pgx.Conn) error {
 	if err := s.follow(ctx, conn); err != nil {
 		return err
 	}
-	term, seq, err := takeover(ctx, conn)
+	term, seq, err := s.takeover(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -143,11 +143,11 @@ func (s *Sequencer) windUp() {
 	}
 	for _, h := range s.handed.all() {
 		if r := s.handed.remove(h.origin); r != nil {
-			s.finish(r, outcome{err: fmt.Errorf("%w: stopped", ErrOutcomeUnknown)})
+			s.finish(r, Answer{Err: fmt.Errorf("%w: stopped", ErrOutcomeUnknown)})
 		}
 	}
 	for _, b := range s.unknown {
-		s.finishAll(b.requests, outcome{err: fmt.Errorf("%w: stopped", ErrOutcomeUnknown)})
+		s.finishAll(b.requests, Answer{Err: fmt.Errorf("%w: stopped", ErrOutcomeUnknown)})
 	}
 	s.unknown = nil
 }

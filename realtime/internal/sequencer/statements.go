@@ -48,6 +48,8 @@ var (
 	sqlExpireKeys string
 	//go:embed sql/expire_channels.sql
 	sqlExpireChannels string
+	//go:embed sql/fresh_epoch.sql
+	sqlFreshEpoch string
 	//go:embed sql/expire_terms.sql
 	sqlExpireTerms string
 )

@@ -3,6 +3,7 @@ package sequencer
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -16,7 +17,8 @@ type takenRow struct {
 	channel            []string
 	data               [][]byte
 	meta, key, origins []*string
-	size               int // in bytes, about
+	options            []*string // nil where none of them has any
+	size               int       // in bytes, about
 }
 
 // beginTake opens a transaction, passes the fence and takes what is in the
@@ -48,7 +50,7 @@ func (o *owner) beginTake(ctx context.Context) ([]takenRow, error) {
 }
 
 func scanTaken(row pgx.CollectableRow) (t takenRow, err error) {
-	err = row.Scan(&t.id, &t.channel, &t.data, &t.meta, &t.key, &t.origins, &t.size)
+	err = row.Scan(&t.id, &t.channel, &t.data, &t.meta, &t.key, &t.origins, &t.options, &t.size)
 	return t, err //nolint:wrapcheck // wrapped by beginTake
 }
 
@@ -63,13 +65,11 @@ func (o *owner) items(rows []takenRow) []item {
 				Message: Message{Channel: channel, Data: t.data[i], Meta: orEmpty(t.meta[i]), Key: orEmpty(t.key[i])},
 				origin:  orEmpty(t.origins[i]),
 			}
-			if one.origin == "" {
-				if err := o.s.cfg.Admit(channel, one.Data); err != nil {
-					if refused++; refused == 1 {
-						first, why = channel, err
-					}
-					continue
+			if err := o.admit(&one, t.options, i); err != nil {
+				if refused++; refused == 1 {
+					first, why = channel, err
 				}
+				continue
 			}
 			items = append(items, one)
 		}
@@ -78,6 +78,20 @@ func (o *owner) items(rows []takenRow) []item {
 		o.s.log.Error("publications from SQL left out", "count", refused, "channel", first, "err", why)
 	}
 	return items
+}
+
+// admit reads the options of the i-th publication of a row and says whether its
+// channel takes it. What an instance handed over was checked there.
+func (o *owner) admit(it *item, options []*string, i int) error {
+	if i < len(options) && options[i] != nil {
+		if err := json.Unmarshal([]byte(*options[i]), &it.Options); err != nil {
+			return fmt.Errorf("read the options: %w", err)
+		}
+	}
+	if it.origin != "" {
+		return nil
+	}
+	return o.s.cfg.Admit(it.Channel, it.Data)
 }
 
 // waiting says whether there is something in the outbox.

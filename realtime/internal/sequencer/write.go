@@ -14,17 +14,39 @@ var errFenced = errors.New("fenced by a newer term")
 // write queues a batch's statement. *written is how many payloads it notified:
 // all, or none when the fence stopped it.
 func (b *batch) write(to *pgx.Batch, guard bool, floor int64, written *int) {
-	topChannels, topEpochs, tops := make([]string, 0, len(b.tops)), make([]string, 0, len(b.tops)), make([]int64, 0, len(b.tops))
-	for channel, top := range b.tops {
-		topChannels, topEpochs, tops = append(topChannels, channel), append(topEpochs, top.Epoch), append(tops, int64(top.Offset)) //nolint:gosec // offsets are below 2^63
-	}
-	m, k := &b.messages, &b.keys
-	to.Queue(sqlWrite, thisShard, b.term, guard, floor,
-		m.channel, m.pos, m.epoch, m.data, m.meta, m.origin,
-		topChannels, tops, topEpochs,
+	m, k, t := &b.messages, &b.keys, b.topColumns()
+	to.Queue(sqlWrite, thisShard, b.term, guard, floor, b.relaxed,
+		m.channel, m.pos, m.epoch, m.data, m.meta, m.origin, m.ttl,
+		t.channel, t.top, t.epoch, t.version, t.versionEpoch,
 		k.channel, k.key, k.pos, k.epoch,
 		b.payloads,
-	).QueryRow(func(row pgx.Row) error { return row.Scan(written) }) //nolint:wrapcheck // wrapped by the senders
+	).QueryRow(func(row pgx.Row) error { return row.Scan(written, nil) }) //nolint:wrapcheck // wrapped by the senders
+}
+
+// topColumns are the tops as write.sql takes them.
+type topColumns struct {
+	channel, epoch []string
+	top            []int64
+	version        []*int64
+	versionEpoch   []*string
+}
+
+func (b *batch) topColumns() topColumns {
+	n := len(b.tops)
+	c := topColumns{
+		channel: make([]string, 0, n), epoch: make([]string, 0, n), top: make([]int64, 0, n),
+		version: make([]*int64, 0, n), versionEpoch: make([]*string, 0, n),
+	}
+	for channel, t := range b.tops {
+		c.channel, c.epoch, c.top = append(c.channel, channel), append(c.epoch, t.epoch), append(c.top, int64(t.offset)) //nolint:gosec // offsets are below 2^63
+		var version *int64
+		if t.version > 0 {
+			v := int64(t.version) //nolint:gosec // versions are below 2^63
+			version = &v
+		}
+		c.version, c.versionEpoch = append(c.version, version), append(c.versionEpoch, orNull(t.versionEpoch))
+	}
+	return c
 }
 
 // writeAlone commits a batch of this instance's own publications in one round

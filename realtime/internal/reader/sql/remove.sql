@@ -1,4 +1,6 @@
--- Removes a history. The top stays: later offsets go on from it.
+-- Deletes what is left of removed histories: the rows of epochs that are over.
 delete from millrace.message
 where ctid = any (array(
-    select ctid from millrace.message where channel = $1 and pos <= $2 order by pos limit $3))
+    select m.ctid from millrace.message m
+    join millrace.channel c on c.channel = m.channel
+    where m.channel = $1 and m.epoch <> c.epoch order by m.pos limit $2))

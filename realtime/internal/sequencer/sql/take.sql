@@ -7,4 +7,4 @@ where ctid = any (array(
     from (select ctid place, sum(size) over (order by id) - size before
           from (select ctid, id, size from millrace.outbox where shard = $1 and id > $2 order by id limit $3) oldest) o
     where o.before < $4))
-returning id, channel, data, meta, key, origin, size
+returning id, channel, data, meta, key, origin, options, size

@@ -74,10 +74,24 @@ func (m *model) settle(*rapid.T) {
 	m.world.steps++
 	for _, s := range m.subscribers {
 		for deadline := time.Now().Add(patience); s.stream != nil && !(s.begun && s.at.Offset == s.channel.top()); {
-			require.True(m, time.Now().Before(deadline), "a subscriber of %s waits at %+v, the top is %d", s.channel.name, s.at, s.channel.top())
+			if time.Now().After(deadline) {
+				m.stuck(s)
+			}
 			m.read(s)
 		}
 	}
+}
+
+// stuck fails with what there is to know. A run is never the same twice, so it is said where it is not lost in
+// attempts to repeat it.
+func (m *model) stuck(s *modelSubscriber) {
+	var kept, top uint64
+	err := m.world.db.Pool.QueryRow(m.world.t.Context(), `select
+		(select coalesce(min(pos), 0) from millrace.message where channel = $1),
+		(select top from millrace.channel where channel = $1)`, s.channel.name).Scan(&kept, &top)
+	m.world.t.Errorf("a subscriber of %s waits at %+v; the top is %d; in the database the messages from %d on are kept, the top is %d, %v",
+		s.channel.name, s.at, s.channel.top(), kept, top, err)
+	require.FailNow(m, "a subscriber waits")
 }
 
 // read takes what has come. The end of an instance ends its streams: the subscriber is away then.

@@ -24,7 +24,7 @@ const childURL = "MILLRACE_TEST_CHILD_URL"
 
 const childID = "child"
 
-// childMain is a node whose one function "held" returns when a line comes in on stdin.
+// childMain is a node with two functions: "held" returns when a line comes in on stdin, "charge" records spans.
 func childMain(url string) {
 	ctx := context.Background()
 
@@ -41,6 +41,8 @@ func childMain(url string) {
 
 		return json.RawMessage(`"child"`), err
 	})
+
+	functions.deploy("charge", recordSpan(pool, childID), Settings{Version: "v1", Limits: chargeLimits()})
 
 	s, err := New(Config{
 		Pool: pool, Executor: functions, NodeID: childID, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),

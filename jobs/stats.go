@@ -23,23 +23,19 @@ var nodesSQL string
 func (s *Service) Stats(ctx context.Context) (Stats, error) { return readStats(ctx, s.pool) }
 
 func readStats(ctx context.Context, db execer) (Stats, error) {
-	stats := Stats{CountLimit: CountLimit, Queues: []QueueStats{}, Nodes: []Node{}}
+	stats := Stats{CountLimit: CountLimit, Nodes: []Node{}}
 
 	var err error
 	if stats.States, err = countStates(ctx, db); err != nil {
 		return Stats{}, err
 	}
 
-	rows, err := db.Query(ctx, countQueuesSQL, CountLimit)
+	if stats.Queues, err = countQueues(ctx, db); err != nil {
+		return Stats{}, err
+	}
+
+	rows, err := db.Query(ctx, nodesSQL)
 	if err != nil {
-		return Stats{}, fmt.Errorf("count the jobs of the queues: %w", err)
-	}
-
-	if stats.Queues, err = pgx.AppendRows(stats.Queues, rows, pgx.RowToStructByPos[QueueStats]); err != nil {
-		return Stats{}, fmt.Errorf("count the jobs of the queues: %w", err)
-	}
-
-	if rows, err = db.Query(ctx, nodesSQL); err != nil {
 		return Stats{}, fmt.Errorf("list the nodes: %w", err)
 	}
 
@@ -48,6 +44,21 @@ func readStats(ctx context.Context, db execer) (Stats, error) {
 	}
 
 	return stats, nil
+}
+
+// countQueues counts the unfinished jobs of each queue, by name.
+func countQueues(ctx context.Context, db execer) ([]QueueStats, error) {
+	rows, err := db.Query(ctx, countQueuesSQL, CountLimit)
+	if err != nil {
+		return nil, fmt.Errorf("count the jobs of the queues: %w", err)
+	}
+
+	counts, err := pgx.AppendRows([]QueueStats{}, rows, pgx.RowToStructByPos[QueueStats])
+	if err != nil {
+		return nil, fmt.Errorf("count the jobs of the queues: %w", err)
+	}
+
+	return counts, nil
 }
 
 // countStates counts the jobs of each state, up to CountLimit.

@@ -33,4 +33,4 @@ with recursive plain (queue) as (
 )
 select coalesce(q.queue, r.queue), least(coalesce(q.n, 0), $1), coalesce(r.n, 0)
 from queued q full join running r on r.queue = q.queue
-order by 1
+order by coalesce(q.queue, r.queue) collate "C"

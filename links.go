@@ -58,13 +58,15 @@ func (p *parts) buildHub() (err error) {
 	p.hub, err = realtime.New(realtime.Config{
 		Pool: p.pool, URL: p.cfg.ListenURL, SharedURL: p.routes.listen == postgres.RouteTransaction,
 		Listener: p.listener, NodeID: p.nodeID, ChannelLimit: p.cfg.ChannelLimit,
+		ConnectionsPerUser: p.cfg.UserConnectionLimit,
 		Namespaces: append([]realtime.Namespace{
 			{Name: jobNamespace, Source: source},
 			{Name: jobsNamespace, Source: source},
 		}, p.cfg.Namespaces...),
-		Authenticate: web.Authenticator(p.auth, p.jobs),
-		Registry:     p.metrics,
-		Logger:       p.cfg.Logger,
+		Authenticate:          web.Authenticator(p.auth, p.jobs),
+		AuthorizeSubscription: web.SubscriptionAuthorizer(p.auth),
+		Registry:              p.metrics,
+		Logger:                p.cfg.Logger,
 	})
 	if err != nil {
 		return fmt.Errorf("make realtime: %w", err)

@@ -9,6 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/realtime"
 )
 
 const (
@@ -32,7 +33,30 @@ func (s *Server) authorise(c *fiber.Ctx, r *request) error {
 		return err
 	}
 	r.identity = id
+	if r.route.Action != 0 {
+		return s.permitAction(c, r)
+	}
 	return r.route.permit(c, id)
+}
+
+// permitAction asks the hub, which knows the namespace's rules.
+func (s *Server) permitAction(c *fiber.Ctx, r *request) error {
+	channel, err := pathParam(c, r.route.Resource)
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Hub.Allow(s.owners.credentials(r.identity), r.route.Action, channel); err != nil {
+		return refusedAction(err, r.route.Scope, channel)
+	}
+	return nil
+}
+
+// refusedAction names the scope that would have done.
+func refusedAction(err error, scope, channel string) *Problem {
+	if errors.Is(err, realtime.ErrDenied) {
+		return forbidden(scope, channel)
+	}
+	return problemOf(err)
 }
 
 // identify takes the one credential that the request carries: the Authorization header before the cookie

@@ -35,7 +35,7 @@ type batchKind[T, R any] interface {
 	// whole group, and those after it are left alone; its results are complete all the same.
 	insert(ctx context.Context, group []batchItem[T]) ([][]R, error)
 	refuse(index int, why *Problem) R
-	accepted(R) bool
+	accepted(result R) bool
 }
 
 // answerBatch answers 200 with the results of each line; each is accepted or refused by itself. Lines behind the

@@ -64,7 +64,9 @@ func (b *jobBatch) insert(ctx context.Context, group []batchItem[jobs.Submission
 	return results, err //nolint:wrapcheck // mapped by problemOf
 }
 
-func (b *jobBatch) refuse(index int, why *Problem) batchResult { return batchResult{Index: index, Error: why} }
+func (b *jobBatch) refuse(index int, why *Problem) batchResult {
+	return batchResult{Index: index, Error: why}
+}
 
 func (b *jobBatch) accepted(r batchResult) bool { return r.ID != 0 }
 

@@ -36,6 +36,10 @@ type Config struct {
 	// sockets, with a key or token. Cookies never work from there.
 	AllowedOrigins []string
 
+	// ConnectionLimit bounds the realtime connections that are open at a time; what comes beyond is answered
+	// 503. Zero: 20,000.
+	ConnectionLimit int
+
 	// UI holds the page's files; nil: there is no page.
 	UI fs.FS
 	// Ready says whether work can be done; see Readiness. Nil: always, while the server runs.
@@ -79,8 +83,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxBodies = cmp.Or(c.MaxBodies, defaultMaxBodies)
 	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, defaultHeaderTimeout)
 	c.BodyTimeout = cmp.Or(c.BodyTimeout, defaultBodyTimeout)
-	if c.MaxInput < 0 || c.MaxBodies < 0 || c.HeaderTimeout < 0 || c.BodyTimeout < 0 {
-		errs = append(errs, errors.New("MaxInput, MaxBodies, HeaderTimeout and BodyTimeout must not be negative"))
+	if c.MaxInput < 0 || c.MaxBodies < 0 || c.HeaderTimeout < 0 || c.BodyTimeout < 0 || c.ConnectionLimit < 0 {
+		errs = append(errs, errors.New("MaxInput, MaxBodies, HeaderTimeout, BodyTimeout and ConnectionLimit must not be negative"))
 	}
 	if c.Ready == nil {
 		c.Ready = func(context.Context) error { return nil }

@@ -20,7 +20,7 @@ func (s *Server) cors(c *fiber.Ctx) bool {
 		return false
 	}
 	c.Set(fiber.HeaderAccessControlAllowOrigin, origin)
-	c.Set(fiber.HeaderAccessControlExposeHeaders, "Location, Link, Retry-After, Idempotency-Replayed, Preference-Applied, "+headerRequestID)
+	c.Set(fiber.HeaderAccessControlExposeHeaders, "Location, Link, Retry-After, "+headerReplayed+", Preference-Applied, "+headerRequestID)
 	if c.Method() != http.MethodOptions || c.Get(fiber.HeaderAccessControlRequestMethod) == "" {
 		return false
 	}

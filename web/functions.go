@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -13,12 +14,32 @@ func (s *Server) listFunctions(c *fiber.Ctx) error {
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
-	if all == nil {
-		all = []functions.Function{}
+	paused, err := s.cfg.Jobs.PausedFunctions(c.UserContext())
+	if err != nil {
+		return err //nolint:wrapcheck // mapped by problemOf
+	}
+	answer := make([]function, len(all))
+	for i, f := range all {
+		answer[i] = functionOf(f, paused)
 	}
 	return writeJSON(c, http.StatusOK, struct {
-		Functions []functions.Function `json:"functions"`
-	}{all})
+		Functions []function `json:"functions"`
+	}{answer})
+}
+
+// function is a live function, and whether its jobs are kept from starting.
+type function struct {
+	functions.Function
+
+	PausedAt *time.Time `json:"paused_at"`
+}
+
+func functionOf(f functions.Function, paused map[string]time.Time) function {
+	answer := function{Function: f}
+	if at, ok := paused[f.Name]; ok {
+		answer.PausedAt = &at
+	}
+	return answer
 }
 
 func (s *Server) getFunction(c *fiber.Ctx) error {
@@ -26,11 +47,15 @@ func (s *Server) getFunction(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	function, err := s.cfg.Functions.Get(c.UserContext(), name)
+	found, err := s.cfg.Functions.Get(c.UserContext(), name)
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
-	return writeJSON(c, http.StatusOK, function)
+	paused, err := s.cfg.Jobs.PausedFunctions(c.UserContext())
+	if err != nil {
+		return err //nolint:wrapcheck // mapped by problemOf
+	}
+	return writeJSON(c, http.StatusOK, functionOf(found, paused))
 }
 
 func (s *Server) listVersions(c *fiber.Ctx) error {

@@ -10,6 +10,7 @@ import (
 
 const (
 	headerIdempotencyKey = "Idempotency-Key"
+	headerReplayed       = "Idempotency-Replayed"
 	// maxIdempotencyKey is the limit of package jobs.
 	maxIdempotencyKey = 255
 )

@@ -125,7 +125,7 @@ func (s *Server) submit(c *fiber.Ctx, sub jobs.Submission, wait time.Duration) e
 		return submitProblem(err, sub.Input)
 	}
 	if job.Replayed {
-		c.Set("Idempotency-Replayed", "true")
+		c.Set(headerReplayed, "true")
 	}
 	if wait > 0 {
 		// The job is accepted whatever becomes of the waiting: an error here would make clients submit it again.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -67,21 +68,38 @@ func (s *Server) revokeKey(c *fiber.Ctx) error {
 	return c.SendStatus(http.StatusNoContent)
 }
 
-// mintToken takes {user, subscribe, publish, expires_in}.
+// mintToken takes {user, subscribe, publish, info, expires_in}, or {user, channel, info, expires_in} for a token that
+// opens one channel to a connection that stands.
 func (s *Server) mintToken(c *fiber.Ctx) error {
 	var said struct {
-		User      string   `json:"user"`
-		Subscribe []string `json:"subscribe"`
-		Publish   []string `json:"publish"`
-		ExpiresIn duration `json:"expires_in"`
+		User      string          `json:"user"`
+		Subscribe []string        `json:"subscribe"`
+		Publish   []string        `json:"publish"`
+		Channel   string          `json:"channel"`
+		Info      json.RawMessage `json:"info"`
+		ExpiresIn duration        `json:"expires_in"`
 	}
 	if err := s.readJSON(c, &said); err != nil {
 		return err
 	}
-	token, expires, err := s.cfg.Auth.MintToken(c.UserContext(), identityOf(c), auth.TokenParams{
-		User: said.User, Subscribe: said.Subscribe, Publish: said.Publish, ExpiresIn: time.Duration(said.ExpiresIn),
-		Readable: s.owners.readable(identityOf(c)),
-	})
+	by := identityOf(c)
+	var token string
+	var expires time.Time
+	var err error
+	switch {
+	case said.Channel == "":
+		token, expires, err = s.cfg.Auth.MintToken(c.UserContext(), by, auth.TokenParams{
+			User: said.User, Subscribe: said.Subscribe, Publish: said.Publish, Info: said.Info,
+			ExpiresIn: time.Duration(said.ExpiresIn), Readable: s.owners.readable(by),
+		})
+	case said.Subscribe != nil || said.Publish != nil:
+		return fieldProblem(CodeValidationFailed, FieldError{"channel", "makes a token for one subscription: without subscribe and publish"})
+	default:
+		token, expires, err = s.cfg.Auth.MintSubscriptionToken(c.UserContext(), by, auth.SubscriptionTokenParams{
+			User: said.User, Channel: said.Channel, Info: said.Info,
+			ExpiresIn: time.Duration(said.ExpiresIn), Readable: s.owners.readable(by),
+		})
+	}
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}

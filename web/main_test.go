@@ -55,8 +55,19 @@ type env struct {
 	log    *logBuffer
 }
 
-// start makes an instance; change may adjust the configuration and add routes' surroundings.
+// start makes an instance whose channels are in memory; change may adjust the configuration.
 func start(t testing.TB, change ...func(*Config)) *env {
+	t.Helper()
+	return startWith(t, realtime.NewInMemory, change...)
+}
+
+// startShared makes one whose channels are in its database.
+func startShared(t testing.TB, change ...func(*Config)) *env {
+	t.Helper()
+	return startWith(t, realtime.New, change...)
+}
+
+func startWith(t testing.TB, newHub func(realtime.Config) (*realtime.Hub, error), change ...func(*Config)) *env {
 	t.Helper()
 	config := Config{
 		Addr: "127.0.0.1:0", Version: "test",
@@ -82,16 +93,22 @@ func start(t testing.TB, change ...func(*Config)) *env {
 		Deliver: lazy.deliver, Logger: logger,
 	})
 	require.NoError(t, err)
-	e.hub, err = realtime.NewInMemory(realtime.Config{
+	e.hub, err = newHub(realtime.Config{
+		Pool: db.Pool, URL: db.URL, Listener: listener, NodeID: "test-node",
 		Namespaces: append(realtime.DefaultNamespaces(),
-			realtime.Namespace{Name: "job", Source: e.jobs}, realtime.Namespace{Name: "jobs", Source: e.jobs}),
-		Authenticate: Authenticator(e.store, e.jobs),
-		Logger:       logger,
+			realtime.Namespace{Name: "job", Source: e.jobs}, realtime.Namespace{Name: "jobs", Source: e.jobs},
+			realtime.Namespace{Name: "lobby", Ephemeral: true, Presence: true},
+			realtime.Namespace{Name: "plaza", HistorySize: 10, HistoryTTL: time.Minute, Presence: true,
+				Publish: realtime.RuleUser, HistoryRule: realtime.RuleUser, Subscribe: realtime.RuleUser, PresenceRule: realtime.RuleUser},
+			realtime.Namespace{Name: "bytes", HistorySize: 10, HistoryTTL: time.Minute, Binary: true},
+		),
+		Authenticate: Authenticator(e.store, e.jobs), AuthorizeSubscription: SubscriptionAuthorizer(e.store),
+		Logger: logger,
 	})
 	require.NoError(t, err)
 	lazy.jobs, lazy.hub = e.jobs, e.hub
-	e.store.OnRevoke(func(key string) {
-		e.hub.DisconnectWhere(func(c realtime.Credentials) bool { return c.Key == key })
+	e.store.OnRevoke(func(ended auth.Revoked) {
+		e.hub.DisconnectWhere(func(c realtime.Credentials) bool { return c.Key == ended.Key })
 	})
 	config.Jobs, config.Functions, config.Hub, config.Auth, config.Logger = e.jobs, fns, e.hub, e.store, logger
 	e.server, err = New(config)

@@ -16,6 +16,9 @@ const (
 	CodeUnknownFunction     Code = "unknown_function"
 	CodeUnknownVersion      Code = "unknown_version"
 	CodeNoHistory           Code = "no_history"
+	CodeNoPresence          Code = "no_presence"
+	CodeNamespaceBuiltIn    Code = "namespace_built_in"
+	CodeNamespaceLimit      Code = "namespace_limit"
 	CodeMethodNotAllowed    Code = "method_not_allowed"
 	CodeRequestTimeout      Code = "request_timeout"
 	CodeJobState            Code = "job_state"
@@ -75,6 +78,18 @@ var definitions = map[Code]definition{
 	CodeNoHistory: {
 		http.StatusNotFound, "The channel keeps no history",
 		"Subscribe to it instead, or give its namespace a history.",
+	},
+	CodeNoPresence: {
+		http.StatusNotFound, "Nobody keeps who is subscribed to this channel",
+		"Give its namespace \"presence\": true.",
+	},
+	CodeNamespaceBuiltIn: {
+		http.StatusConflict, "The namespace is part of the program",
+		"It is set by the program's configuration: change that, or use another name.",
+	},
+	CodeNamespaceLimit: {
+		http.StatusConflict, "There are too many namespaces",
+		"Delete one, or let channels share one: a namespace is a set of rules, not a tenant.",
 	},
 	CodeMethodNotAllowed: {
 		http.StatusMethodNotAllowed, "The path does not know this method",

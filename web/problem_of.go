@@ -22,7 +22,9 @@ func problemOf(err error) *Problem {
 	if own, ok := errors.AsType[*Problem](err); ok {
 		return own
 	}
-	for _, known := range []func(error) *Problem{typedProblem, streamProblem, sentinelProblem, databaseProblem} {
+	for _, known := range []func(error) *Problem{
+		typedProblem, streamProblem, optionsProblem, commandProblem, namespaceProblem, sentinelProblem, databaseProblem,
+	} {
 		if p := known(err); p != nil {
 			return p
 		}
@@ -128,6 +130,10 @@ func sentinelProblem(err error) *Problem {
 		{realtime.ErrNotJSON, CodeInvalidJSON, ""},
 		{realtime.ErrReadOnly, CodeChannelReadOnly, ""},
 		{realtime.ErrNoHistory, CodeNoHistory, ""},
+		{realtime.ErrNoPresence, CodeNoPresence, ""},
+		{realtime.ErrBuiltIn, CodeNamespaceBuiltIn, ""},
+		{realtime.ErrUnknownNamespace, CodeNotFound, "There is no such namespace."},
+		{realtime.ErrNamespaceLimit, CodeNamespaceLimit, ""},
 		{realtime.ErrUnrecoverable, CodeUnrecoverable, ""},
 		{realtime.ErrBusy, CodeBusy, ""},
 		{realtime.ErrOutcomeUnknown, CodeOutcomeUnknown, ""},

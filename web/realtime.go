@@ -39,19 +39,39 @@ func Authenticator(store *auth.Store, reader JobReader) func(context.Context, st
 	}
 }
 
+// SubscriptionAuthorizer is what realtime.Config.AuthorizeSubscription needs: it recognises the token of a subscribe
+// frame, which is for one channel and for the user of the connection.
+func SubscriptionAuthorizer(store *auth.Store) func(context.Context, string, string, realtime.Credentials) (realtime.SubscriptionGrant, error) {
+	return func(ctx context.Context, token, channel string, who realtime.Credentials) (realtime.SubscriptionGrant, error) {
+		said, err := store.ParseSubscriptionToken(ctx, token)
+		switch {
+		case errors.Is(err, auth.ErrExpired):
+			return realtime.SubscriptionGrant{}, fmt.Errorf("subscribe frame: %w", realtime.ErrTokenExpired)
+		case errors.Is(err, auth.ErrUnauthenticated):
+			return realtime.SubscriptionGrant{}, fmt.Errorf("subscribe frame: %w", realtime.ErrUnauthenticated)
+		case err != nil:
+			return realtime.SubscriptionGrant{}, err //nolint:wrapcheck // ours
+		case said.Channel != channel || said.User != who.User:
+			return realtime.SubscriptionGrant{}, fmt.Errorf("subscribe frame: for another: %w", realtime.ErrUnauthenticated)
+		}
+		return realtime.SubscriptionGrant{Key: said.Key, ExpiresAt: said.ExpiresAt, Info: said.Info}, nil
+	}
+}
+
 // openDoors makes the three doors of the hub.
 func (s *Server) openDoors() (err error) {
 	s.owners = newJobOwners(s.cfg.Jobs)
 	s.doors, err = doors.New(doors.Config{
 		Hub: s.cfg.Hub,
 		Identify: func(c *fiber.Ctx) (realtime.Credentials, error) {
-			if id := identityOf(c); id.Key != "" { // the route has recognised the caller
+			if id := identityOf(c); id.Kind != 0 { // the route has recognised the caller
 				return s.owners.credentials(id), nil
 			}
 			return realtime.Credentials{}, doors.ErrNoCredentials
 		},
-		Origins: s.origins.admits,
-		Logger:  s.log,
+		Origins:        s.origins.admits,
+		MaxConnections: s.cfg.ConnectionLimit,
+		Logger:         s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("open the doors: %w", err)
@@ -100,11 +120,15 @@ func (o *jobOwners) credentials(id auth.Identity) realtime.Credentials {
 	return realtime.Credentials{
 		User:      id.User,
 		Key:       id.Key,
+		Session:   id.Session,
 		ExpiresAt: id.ExpiresAt,
+		Info:      id.Info,
 		May: func(action realtime.Action, channel string) bool {
 			switch action {
-			case realtime.ActionSubscribe:
+			case realtime.ActionSubscribe, realtime.ActionHistory:
 				return id.MaySubscribe(channel, o.readable(id))
+			case realtime.ActionPresence:
+				return id.MaySeePresence(channel, o.readable(id))
 			case realtime.ActionPublish:
 				return id.Allows(auth.ScopeChannelsPublish, channel)
 			default:

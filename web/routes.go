@@ -8,6 +8,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/realtime"
 )
 
 // What stands in Route.Scope where no scope of auth is asked for. The empty string is neither: New refuses it.
@@ -26,6 +27,9 @@ type Route struct {
 	// Resource names the path parameter that the scope's pattern must match. Empty for a patterned scope: any
 	// grant of it lets the request in, and the handler narrows what it sees by the pattern.
 	Resource string
+	// Action is what the rules of a namespace may let end users do with the channel that Resource names, beside
+	// those who have the scope.
+	Action realtime.Action
 	// BodyLimit is in bytes. 0: the route reads no body.
 	BodyLimit int64
 	// Timeout ends the context of a request; 0: requestTimeout, Endless: when the server stops.
@@ -79,7 +83,7 @@ const (
 func (s *Server) table() []Route {
 	var all []Route
 	for _, part := range [][]Route{
-		s.jobRoutes(), s.scheduleRoutes(), s.functionRoutes(), s.channelRoutes(), s.keyRoutes(), s.operationRoutes(), s.pageRoutes(),
+		s.jobRoutes(), s.queueRoutes(), s.scheduleRoutes(), s.functionRoutes(), s.channelRoutes(), s.doorRoutes(), s.namespaceRoutes(), s.keyRoutes(), s.operationRoutes(), s.pageRoutes(),
 	} {
 		all = append(all, part...)
 	}
@@ -166,34 +170,6 @@ func (s *Server) functionRoutes() []Route {
 	}
 }
 
-func (s *Server) channelRoutes() []Route {
-	return []Route{
-		{
-			Method: http.MethodPost, Path: "/v1/channels/:channel/messages", Scope: auth.ScopeChannelsPublish,
-			Resource: "channel", BodyLimit: s.messageLimit(), Handler: s.publish,
-			Summary: "Publish: the body is the message.",
-		},
-		{
-			Method: http.MethodGet, Path: "/v1/channels/:channel/history", Scope: auth.ScopeChannelsSubscribe,
-			Resource: "channel", Handler: s.history, Summary: "Read a channel's history.",
-		},
-		{
-			Method: http.MethodGet, Path: "/v1/ws", Scope: Optional, Timeout: Endless, TokenQuery: true,
-			Upgrade: true, Handler: s.doors.Protocol,
-			Summary: "WebSocket in centrifuge's protocol; the connect frame may carry the credential.",
-		},
-		{
-			Method: http.MethodGet, Path: "/v1/stream", Scope: AnyKey, Timeout: Endless, TokenQuery: true,
-			Upgrade: true, Handler: s.doors.Stream,
-			Summary: "The messages of ?channels=a,b: server-sent events, or NDJSON with Accept: application/x-ndjson.",
-		},
-		{
-			Method: http.MethodGet, Path: "/v1/ws/raw", Scope: AnyKey, Timeout: Endless, TokenQuery: true,
-			Upgrade: true, Handler: s.doors.Raw, Summary: "Plain WebSocket on ?channels=a,b.",
-		},
-	}
-}
-
 func (s *Server) keyRoutes() []Route {
 	return []Route{
 		{
@@ -210,7 +186,8 @@ func (s *Server) keyRoutes() []Route {
 		},
 		{
 			Method: http.MethodPost, Path: "/v1/tokens", Scope: auth.ScopeTokensCreate, BodyLimit: smallBody,
-			Handler: s.mintToken, Summary: "Make a short-lived token for a browser.",
+			Handler: s.mintToken,
+			Summary: "Make a short-lived token for a browser: {user, subscribe, publish, info, expires_in}; with channel one that opens only that.",
 		},
 	}
 }

@@ -17,6 +17,7 @@ import (
 func public() []string {
 	return []string{
 		"GET /", "GET /assets/app.js", "GET /healthz", "GET /readyz", "GET /openapi.json", "POST /session", "GET /v1/ws",
+		"GET /v1/stream", "GET /v1/ws/raw", // where a namespace is open to anyone
 	}
 }
 

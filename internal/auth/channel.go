@@ -31,6 +31,12 @@ func (id Identity) MaySubscribe(channel string, readable func(jobID string) bool
 	return one && id.AllowsAny(ScopeJobsRead) && readable(job)
 }
 
+// MaySeePresence reports whether the identity may see who is subscribed to a channel; readable is as for
+// MaySubscribe.
+func (id Identity) MaySeePresence(channel string, readable func(jobID string) bool) bool {
+	return id.Allows(ScopeChannelsPresence, channel) && (!ofJobs(channel) || id.MaySubscribe(channel, readable))
+}
+
 // ofJobs takes a channel or a pattern.
 func ofJobs(channel string) bool {
 	return channel == jobsChannel || strings.HasPrefix(channel, jobChannelPrefix)

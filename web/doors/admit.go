@@ -74,7 +74,11 @@ func (d *Doors) openStream(c *fiber.Ctx) (*place, *realtime.Stream, positions, e
 	if err != nil {
 		return nil, nil, positions{}, err
 	}
-	if credentials == nil {
+	switch {
+	case credentials != nil:
+	case d.config.Hub.AdmitsAnonymous():
+		credentials = new(realtime.Credentials)
+	default:
 		return nil, nil, positions{}, ErrNoCredentials
 	}
 	names := channelNames(c)

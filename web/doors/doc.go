@@ -9,8 +9,8 @@
 //   - A close says why: the close frame is written before the connection ends, and what the peer still sends
 //     is read until it answers or for a while, so that no TCP reset takes the frame away.
 //   - A stream that is let in can come back: the id of its events fits into a request.
-//   - What one WebSocket sends is bounded in size, by the hub's largest frame, and in number, by
-//     Config.InboundRate; one that sends more is cut with code 3013.
+//   - What one WebSocket sends is bounded in size, by the hub's largest frame, and in number, commands
+//     by the hub and other frames by Config.FrameRate; one that sends more is cut with code 3013.
 //   - A reader that is too slow is cut with code 3008 and can come back to where it was.
 //
 // # States of a connection

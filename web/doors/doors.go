@@ -45,9 +45,10 @@ type Config struct {
 	Heartbeat time.Duration
 	// WriteTimeout is how long one write may take before the peer counts as gone; 0 means 10 s.
 	WriteTimeout time.Duration
-	// InboundRate is how much one WebSocket may send: frames, and commands of the official protocol, a second;
-	// 0 means 1,000. One that sends more is disconnected with code 3013.
-	InboundRate int
+	// FrameRate is how many frames a second one WebSocket may send that are no commands: pings, pongs, and all on
+	// a plain one; 0 means 1,000. One that sends more is disconnected with code 3013. Commands are bounded by
+	// realtime.Config.
+	FrameRate int
 	// NoPolling gives each connection of the official protocol a goroutine that reads, as is done where there
 	// is no epoll and under TLS in this process. Without it an idle connection takes less than half the memory.
 	NoPolling bool
@@ -65,7 +66,7 @@ const (
 	defaultMaxConnections = 20_000
 	defaultHeartbeat      = 15 * time.Second
 	defaultWriteTimeout   = 10 * time.Second
-	defaultInboundRate    = 1000
+	defaultFrameRate      = 1000
 )
 
 // Doors are the handlers. They are ready after New; the hub must be started before requests come.
@@ -90,7 +91,7 @@ func New(config Config) (*Doors, error) {
 			errs = append(errs, fmt.Errorf("%s is missing", name)) //nolint:err113 // read by a person at start
 		}
 	}
-	if config.MaxConnections < 0 || config.Heartbeat < 0 || config.WriteTimeout < 0 || config.InboundRate < 0 {
+	if config.MaxConnections < 0 || config.Heartbeat < 0 || config.WriteTimeout < 0 || config.FrameRate < 0 {
 		errs = append(errs, errors.New("limits and times must not be negative")) //nolint:err113 // read by a person at start
 	}
 	if len(errs) > 0 {
@@ -114,8 +115,8 @@ func (c Config) withDefaults() Config {
 	if c.WriteTimeout == 0 {
 		c.WriteTimeout = defaultWriteTimeout
 	}
-	if c.InboundRate == 0 {
-		c.InboundRate = defaultInboundRate
+	if c.FrameRate == 0 {
+		c.FrameRate = defaultFrameRate
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -186,7 +186,7 @@ func (p *polled) take(data []byte) bool {
 		case wsframe.Text, wsframe.Binary:
 			p.message(payload)
 		case wsframe.Ping:
-			if p.admits(1) {
+			if p.admits() {
 				pongs = wsframe.Append(pongs, wsframe.Pong, payload)
 			}
 		case wsframe.Close:
@@ -194,7 +194,7 @@ func (p *polled) take(data []byte) bool {
 				err = errPeerCloses
 			}
 		case wsframe.Pong:
-			p.admits(1)
+			p.admits()
 		}
 		return err
 	})
@@ -215,17 +215,14 @@ func (p *polled) take(data []byte) bool {
 }
 
 func (p *polled) message(payload []byte) {
-	if p.closing.Load() || !p.admits(commands(payload, p.form == wsframe.Binary)) {
-		return
-	}
-	if !p.session.Receive(payload) {
+	if !p.closing.Load() && !p.session.Receive(payload) {
 		p.closing.Store(true) // the session sends the close frame
 	}
 }
 
-// admits counts what has come, and ends the session when it is too much.
-func (p *polled) admits(n int) bool {
-	if p.inbound.take(n) {
+// admits counts a frame without a command, and ends the session when it is too much.
+func (p *polled) admits() bool {
+	if p.inbound.take() {
 		return true
 	}
 	if p.closing.CompareAndSwap(false, true) {

@@ -47,7 +47,7 @@ func TestHalfAFrameIsTheLast(t *testing.T) {
 			defer func() { require.NoError(t, poller.Close(context.Background())) }()
 			left := make(chan struct{})
 			conn := &halfWriter{TCPConn: here}
-			p := &polled{conn: conn, form: wsframe.Text, timeout: soon, lingerTime: soon, inbound: newMeter(defaultInboundRate), leave: func() { close(left) }}
+			p := &polled{conn: conn, form: wsframe.Text, timeout: soon, lingerTime: soon, inbound: newMeter(defaultFrameRate), leave: func() { close(left) }}
 			p.parser.Limit = 100
 			p.watch, err = poller.Add(conn, p.ready)
 			require.NoError(t, err)

@@ -125,7 +125,7 @@ func release(hijacked net.Conn) (conn net.Conn, early []byte, err error) {
 func (d *Doors) servePolled(poller *poll.Poller, place *place, conn net.Conn, early []byte, binary bool, credentials *realtime.Credentials) {
 	p := &polled{
 		conn: conn, form: wsframe.Text, timeout: d.config.WriteTimeout, lingerTime: d.lingerTime, leave: place.leave,
-		inbound: newMeter(d.config.InboundRate),
+		inbound: newMeter(d.config.FrameRate),
 	}
 	p.parser.Limit = d.config.Hub.MaxFrame()
 	encoding := realtime.JSON

@@ -66,16 +66,14 @@ func (d *Doors) serveProtocol(place *place, conn *websocket.Conn, binary bool, c
 	}
 	s.flooded = func() { session.Disconnect(floodCode, floodReason) }
 	s.control(func() error { return nil })
-	s.receive(func(message []byte) bool {
-		return s.admits(commands(message, binary)) && session.Receive(message)
-	})
+	s.receive(session.Receive)
 }
 
 // socket is for JSON messages until told otherwise.
 func (d *Doors) socket(conn *websocket.Conn) *socket {
 	return &socket{
 		conn: conn, form: websocket.TextMessage, timeout: d.config.WriteTimeout, lingerTime: d.lingerTime,
-		inbound: newMeter(d.config.InboundRate),
+		inbound: newMeter(d.config.FrameRate),
 	}
 }
 

@@ -73,7 +73,7 @@ func (d *Doors) listen(s *socket) {
 	s.conn.SetReadLimit(rawReadLimit)
 	s.control(alive)
 	if alive() == nil {
-		s.receive(func([]byte) bool { return s.admits(1) })
+		s.receive(func([]byte) bool { return s.admits() })
 	}
 }
 

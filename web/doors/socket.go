@@ -70,10 +70,10 @@ func (s *socket) extend(by time.Duration) error {
 // cut closes the connection under everything.
 func (s *socket) cut() { _ = s.conn.NetConn().Close() }
 
-// admits counts what has come, and reports false when it is too much.
-func (s *socket) admits(n int) bool {
+// admits counts a frame without a command, and reports false when it is too much.
+func (s *socket) admits() bool {
 	before := s.inbound.over
-	if s.inbound.take(n) {
+	if s.inbound.take() {
 		return true
 	}
 	if !before {
@@ -85,14 +85,14 @@ func (s *socket) admits(n int) bool {
 // control sets what follows the peer's pings and pongs; alive is called for the pongs.
 func (s *socket) control(alive func() error) {
 	s.conn.SetPingHandler(func(data string) error {
-		if s.admits(1) {
+		if s.admits() {
 			// A failure shows when the connection is read on.
 			_ = s.conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(s.timeout))
 		}
 		return nil
 	})
 	s.conn.SetPongHandler(func(string) error {
-		if s.admits(1) {
+		if s.admits() {
 			return alive()
 		}
 		return nil

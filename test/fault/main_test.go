@@ -1,10 +1,12 @@
 package fault_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
@@ -20,7 +22,12 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	program = filepath.Join(dir, "millrace")
-	build := exec.Command("go", "build", "-race", "-o", program, "github.com/millrace-dev/millrace/cmd/millrace")
+	flag.Parse()
+	arguments := []string{"build", "-race", "-o", program}
+	if *full { // without: it is about sizes
+		arguments = slices.Delete(arguments, 1, 2)
+	}
+	build := exec.Command("go", append(arguments, "github.com/millrace-dev/millrace/cmd/millrace")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
 		os.Exit(1)

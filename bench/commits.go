@@ -58,9 +58,9 @@ func commits(ctx context.Context, opt options) error {
 func commitsAt(ctx context.Context, opt options, c *postgres.Cluster, pgbench string) error {
 	length := opt.length(commitsLength)
 	if opt.quick {
-		length = time.Second // the least that pgbench measures
+		length = 2 * time.Second // pgbench counts in seconds
 	}
-	heading(fmt.Sprintf("The user's own transactions (begin, insert, commit), %d rounds of %s", opt.rounds, length),
+	heading(fmt.Sprintf("The user's own transactions (begin, insert, commit), %s of %s", opt.roundsText(), length),
 		"clients", "alone, tx/s", "with millrace.publish, tx/s", "ratio", "with NOTIFY, tx/s", "ratio", "outbox left at the end, published after")
 	ratios := map[int]float64{}
 	for _, clients := range []int{1, 8, 32} {

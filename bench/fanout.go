@@ -38,7 +38,7 @@ type fanSide struct {
 func fanout(ctx context.Context, opt options) error {
 	return withFanSides(ctx, opt, func(sides []fanSide) error {
 		length := opt.length(fanoutLength)
-		heading(fmt.Sprintf("One channel to many WebSockets, %d messages on their way, %d rounds of %s", fanoutWindow, opt.rounds, length),
+		heading(fmt.Sprintf("One channel to many WebSockets, %d messages on their way, %s of %s", fanoutWindow, opt.roundsText(), length),
 			"subscribers", "server", "deliveries/s", "p50 / p99 ms", "delivered")
 		counts := []int{opt.size(100, 10), opt.size(1000, 50)}
 		ratios := make([]float64, len(counts))

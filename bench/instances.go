@@ -42,6 +42,9 @@ type arrangement struct {
 // with one, and with publishing under row locks, on the disk as it is and on
 // one that takes 2 ms more to flush.
 func instances(ctx context.Context, opt options) error {
+	if _, err := slowDiskCompiler(); err != nil {
+		return err
+	}
 	measureOn := func(disk string, check func(rates [][]float64)) func(c *postgres.Cluster) error {
 		return func(c *postgres.Cluster) error {
 			rates, err := instancesOn(ctx, opt, c, disk)
@@ -83,8 +86,8 @@ func instancesOn(ctx context.Context, opt options, c *postgres.Cluster, disk str
 	if err := migrate(ctx, c); err != nil {
 		return nil, err
 	}
-	heading(fmt.Sprintf("%d hot channels, %d publishers an instance, %s (a commit takes %.2f ms), %d rounds of %s",
-		hotChannels, hotPublishers, disk, flush, opt.rounds, length), "who", "publishes/s", "p50 / p99 ms to each instance")
+	heading(fmt.Sprintf("%d hot channels, %d publishers an instance, %s (a commit takes %.2f ms), %s of %s",
+		hotChannels, hotPublishers, disk, flush, opt.roundsText(), length), "who", "publishes/s", "p50 / p99 ms to each instance")
 	all := arrangements()
 	rates, lats := make([][]float64, len(all)), make([][]float64, len(all))
 	for round := range opt.rounds {

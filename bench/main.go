@@ -37,6 +37,13 @@ func (o options) length(full time.Duration) time.Duration {
 	return full
 }
 
+func (o options) roundsText() string {
+	if o.rounds == 1 {
+		return "1 round"
+	}
+	return fmt.Sprintf("%d rounds", o.rounds)
+}
+
 // measure prints its table to standard output.
 type measure struct {
 	name string

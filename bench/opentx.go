@@ -25,8 +25,8 @@ const (
 func openTransaction(ctx context.Context, opt options) error {
 	return withSubscriber(ctx, func(c *postgres.Cluster, app *millrace.App) error {
 		length := opt.length(openFor)
-		heading(fmt.Sprintf("%d publishes/s, half from Go and half from SQL, while a transaction that published to the channel stays open for %s; %d rounds",
-			openRate, length, opt.rounds), "transaction", "p50 / p99 ms", "max ms", "the transaction's own message")
+		heading(fmt.Sprintf("%d publishes/s, half from Go and half from SQL, while a transaction that published to the channel stays open for %s; %s",
+			openRate, length, opt.roundsText()), "transaction", "p50 / p99 ms", "max ms", "the transaction's own message")
 		var without, with, rolled openRounds
 		for range opt.rounds {
 			for _, s := range []struct {

@@ -26,7 +26,7 @@ const (
 func publish(ctx context.Context, opt options) error {
 	return withPublishSides(ctx, opt, func(app *millrace.App, site *channelsSite) error {
 		length := opt.length(publishLength)
-		heading(fmt.Sprintf("Publishes of %d publishers, one WebSocket subscriber, %d rounds of %s", publishers, opt.rounds, length),
+		heading(fmt.Sprintf("Publishes of %d publishers, one WebSocket subscriber, %s of %s", publishers, opt.roundsText(), length),
 			"server", "publishes/s", "p50 / p99 ms", "delivered")
 		var results [2]fanResult
 		for round := range opt.rounds {

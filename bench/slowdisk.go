@@ -50,10 +50,19 @@ func withSlowCluster(ctx context.Context, f func(c *postgres.Cluster) error) err
 	})
 }
 
-func compileSlowDisk(ctx context.Context, dir string) (library string, err error) {
+// slowDiskCompiler is asked before anything is measured.
+func slowDiskCompiler() (string, error) {
 	cc, err := exec.LookPath("cc")
 	if err != nil {
-		return "", errors.New("a slow disk needs a C compiler: there is no cc")
+		return "", errors.New("a slow disk needs a C compiler: there is no cc on the PATH")
+	}
+	return cc, nil
+}
+
+func compileSlowDisk(ctx context.Context, dir string) (library string, err error) {
+	cc, err := slowDiskCompiler()
+	if err != nil {
+		return "", err
 	}
 	source := filepath.Join(dir, "fdatasync.c")
 	library = filepath.Join(dir, "fdatasync.so")

@@ -76,8 +76,8 @@ func withSubscriber(ctx context.Context, f func(c *postgres.Cluster, app *millra
 
 func compareSQL(ctx context.Context, opt options, c *postgres.Cluster, ours, bare *sqlSide) error {
 	count, length := opt.size(loneCount, 10), opt.length(busyLength)
-	heading(fmt.Sprintf("A publish in a transaction, from before its begin to the receiver: lone (%d of them, one each 20 to 300 ms) and %d/s on %d connections for %s; %d rounds",
-		count, busyRate, busyConns, length, opt.rounds), "how", "lone, p50 / p99 ms", fmt.Sprintf("%d/s, p50 / p99 ms", busyRate))
+	heading(fmt.Sprintf("A publish in a transaction, from before its begin to the receiver: lone (%d of them, one each 20 to 300 ms) and %d/s on %d connections for %s; %s",
+		count, busyRate, busyConns, length, opt.roundsText()), "how", "lone, p50 / p99 ms", fmt.Sprintf("%d/s, p50 / p99 ms", busyRate))
 	var lone, busy [2][]float64
 	for range opt.rounds {
 		for i, side := range []*sqlSide{ours, bare} {

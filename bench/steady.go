@@ -21,7 +21,7 @@ const (
 func steady(ctx context.Context, opt options) error {
 	return withPublishSides(ctx, opt, func(app *millrace.App, site *channelsSite) error {
 		length := opt.length(steadyLength)
-		heading(fmt.Sprintf("From publish to receive at %d publishes/s, one WebSocket subscriber, %d rounds of %s", steadyRate, opt.rounds, length),
+		heading(fmt.Sprintf("From publish to receive at %d publishes/s, one WebSocket subscriber, %s of %s", steadyRate, opt.roundsText(), length),
 			"server", "publishes/s", "p50 / p99 ms", "delivered")
 		var results [2]fanResult
 		for round := range opt.rounds {

@@ -17,7 +17,8 @@
 //     twice happens twice, so that "every quarter of an hour" stays a quarter of an hour.
 //   - @every counts real time from its anchor, and knows nothing of clocks.
 //
-// The first two are the rules of Vixie's cron (cron(8) of Debian), which most people have lived with.
+// The first two follow Vixie's cron (cron(8) of Debian), which most people have lived with; there, a '*' in the field of
+// the minute counts like one in that of the hour.
 //
 // # How
 //

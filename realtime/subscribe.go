@@ -33,6 +33,12 @@ func (h *Hub) subscribe(client *centrifuge.Client, event centrifuge.SubscribeEve
 		return
 	}
 	reply.Options.EnableRecovery, reply.Options.EnablePositioning = settings.keepsHistory(), settings.keepsHistory()
+	if settings.Delta {
+		reply.Options.AllowedDeltaTypes = []centrifuge.DeltaType{centrifuge.DeltaTypeFossil}
+	}
+	if settings.CacheRecovery {
+		reply.Options.RecoveryMode = centrifuge.RecoveryModeCache
+	}
 	h.present(&reply.Options, settings, conn, event)
 	answer(reply, nil)
 }

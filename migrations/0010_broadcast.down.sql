@@ -1,0 +1,3 @@
+drop function millrace.broadcast_changes();
+drop function millrace.channel_from(text, jsonb);
+drop function millrace.chosen_columns(jsonb, text[]);

@@ -70,7 +70,7 @@ $$;
 -- Channels with the epoch that readers see. stored_epoch is that of their messages.
 create view millrace.channel_position as
 select c.channel, c.top, c.epoch stored_epoch,
-       c.epoch || millrace.epoch_suffix(c.crashes, e.crashes, c.losses, e.losses) epoch
+       c.epoch || millrace.epoch_suffix(c.crashes, e.crashes, c.losses, e.losses) epoch, c.version, c.version_epoch
 from millrace.channel c
 join millrace.epoch e on e.shard = 0;
 
@@ -256,7 +256,7 @@ end $$;
 create function millrace.publish(channel text, data bytea, options jsonb default '{}')
 returns void language plpgsql security definer set search_path = '' as $$
 declare
-    given constant jsonb := jsonb_strip_nulls(coalesce(options, '{}'));
+    given constant jsonb := coalesce(nullif(jsonb_strip_nulls(options), 'null'), '{}');
     for_writer text;
     meta text;
     largest integer := 1048576;

@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -181,7 +182,7 @@ func (b *broker) History(channel string, opts centrifuge.HistoryOptions) ([]*cen
 func (b *broker) RemoveHistory(channel string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), brokerTimeout)
 	defer cancel()
-	m := sequencer.Message{Channel: channel, Options: sequencer.Options{Remove: true}}
+	m := sequencer.Message{Channel: channel, Key: rand.Text(), Options: sequencer.Options{Remove: true}}
 	if _, err := b.write.Publish(ctx, m); err != nil {
 		return fmt.Errorf("remove the history of channel %s: %w", channel, publicError(err))
 	}

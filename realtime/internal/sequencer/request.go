@@ -25,7 +25,7 @@ type Options struct {
 	// TTL, if not 0, hides the message from histories after so many seconds.
 	TTL float64 `json:"history_ttl,omitempty"`
 	// Remove publishes nothing: it begins a new epoch, in which nothing of the
-	// channel's history is left.
+	// channel's history is left. It needs a key.
 	Remove bool `json:"remove,omitempty"`
 }
 
@@ -85,7 +85,7 @@ func (r *request) together(next *request) bool { return r.group != 0 && r.group 
 
 // repeatable says that publishing it a second time does nothing that the first
 // has not done.
-func (r *request) repeatable() bool { return r.Key != "" || r.Version > 0 || r.Remove }
+func (r *request) repeatable() bool { return r.Key != "" || r.Version > 0 }
 
 // withdraw reports whether the request will certainly not be published.
 func (r *request) withdraw() bool { return r.state.CompareAndSwap(queued, withdrawn) }

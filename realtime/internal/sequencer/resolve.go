@@ -33,6 +33,9 @@ func (s *Sequencer) resolve(ctx context.Context, conn *pgx.Conn) (soon time.Time
 		return soon, nil
 	}
 	found, err := published(ctx, conn, gone)
+	if err == nil {
+		err = leftOut(ctx, conn, gone, found)
+	}
 	if err != nil {
 		return soon, err
 	}
@@ -53,16 +56,16 @@ func (s *Sequencer) overdue() map[*handoverRow][]*handover {
 
 // conclude answers the hand-overs that are not in the outbox any more, or sends
 // them again.
-func (s *Sequencer) conclude(gone []*handover, found map[string]Position) {
+func (s *Sequencer) conclude(gone []*handover, found map[string]Result) {
 	var again []*request
 	slices.SortFunc(gone, func(a, b *handover) int { return cmp.Compare(a.number, b.number) })
 	for _, h := range gone {
-		position, isThere := found[h.origin]
+		result, isThere := found[h.origin]
 		r := s.handed.remove(h.origin)
 		switch {
 		case r == nil: // answered meanwhile
 		case isThere:
-			s.finish(r, Answer{Result: Result{Position: position}})
+			s.finish(r, Answer{Result: result})
 		case r.repeatable(), h.row.id == 0 && time.Since(h.row.since) < leastAge:
 			// Its key or its version keeps it from being published twice, or it was never
 			// inserted: what was published is not removed before that age.
@@ -141,7 +144,7 @@ func stillWaiting(ctx context.Context, conn *pgx.Conn, ids []int64) (map[int64]b
 	return waiting, nil
 }
 
-func published(ctx context.Context, conn *pgx.Conn, list []*handover) (map[string]Position, error) {
+func published(ctx context.Context, conn *pgx.Conn, list []*handover) (map[string]Result, error) {
 	channels, origins := make([]string, len(list)), make([]string, len(list))
 	for i, h := range list {
 		channels[i], origins[i] = h.request.Channel, h.origin
@@ -149,14 +152,51 @@ func published(ctx context.Context, conn *pgx.Conn, list []*handover) (map[strin
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	rows, err := conn.Query(ctx, sqlPublished, channels, origins)
-	found := map[string]Position{}
+	found := map[string]Result{}
 	if err == nil {
 		var origin string
 		var p Position
-		_, err = pgx.ForEachRow(rows, []any{&origin, &p.Offset, &p.Epoch}, func() error { found[origin] = p; return nil })
+		_, err = pgx.ForEachRow(rows, []any{&origin, &p.Offset, &p.Epoch}, func() error {
+			found[origin] = Result{Position: p}
+			return nil
+		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look for published hand-overs: %w", err)
 	}
 	return found, nil
+}
+
+// leftOut adds the answers of hand-overs that published nothing.
+func leftOut(ctx context.Context, conn *pgx.Conn, list []*handover, found map[string]Result) error {
+	var origins, channels []string
+	var keys, versionEpochs []*string
+	var versions []*int64
+	for _, h := range list {
+		r := h.request
+		if _, done := found[h.origin]; done || !r.repeatable() {
+			continue
+		}
+		origins, channels, keys = append(origins, h.origin), append(channels, r.Channel), append(keys, orNull(r.Key))
+		versions, versionEpochs = append(versions, versionOrNull(r.Version)), append(versionEpochs, orNull(r.VersionEpoch))
+	}
+	if len(origins) == 0 {
+		return nil
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	rows, err := conn.Query(ctx, sqlLeftOut, origins, channels, keys, versions, versionEpochs)
+	if err == nil {
+		var origin string
+		var p Position
+		var byKey bool
+		_, err = pgx.ForEachRow(rows, []any{&origin, &p.Offset, &p.Epoch, &byKey}, func() error {
+			found[origin] = Result{Position: p, Repeated: byKey, Skipped: !byKey}
+			return nil
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("look for hand-overs that were left out: %w", err)
+	}
+	return nil
 }

@@ -32,6 +32,8 @@ var (
 	sqlStillWaiting string
 	//go:embed sql/published.sql
 	sqlPublished string
+	//go:embed sql/left_out.sql
+	sqlLeftOut string
 	//go:embed sql/find_handover.sql
 	sqlFindHandover string
 	//go:embed sql/session_alive.sql

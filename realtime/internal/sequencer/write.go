@@ -39,14 +39,17 @@ func (b *batch) topColumns() topColumns {
 	}
 	for channel, t := range b.tops {
 		c.channel, c.epoch, c.top = append(c.channel, channel), append(c.epoch, t.epoch), append(c.top, int64(t.offset)) //nolint:gosec // offsets are below 2^63
-		var version *int64
-		if t.version > 0 {
-			v := int64(t.version) //nolint:gosec // versions are below 2^63
-			version = &v
-		}
-		c.version, c.versionEpoch = append(c.version, version), append(c.versionEpoch, orNull(t.versionEpoch))
+		c.version, c.versionEpoch = append(c.version, versionOrNull(t.version)), append(c.versionEpoch, orNull(t.versionEpoch))
 	}
 	return c
+}
+
+func versionOrNull(version uint64) *int64 {
+	if version == 0 {
+		return nil
+	}
+	v := int64(version) //nolint:gosec // versions are below 2^63
+	return &v
 }
 
 // writeAlone commits a batch of this instance's own publications in one round

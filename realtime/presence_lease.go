@@ -55,6 +55,7 @@ type lease struct {
 	// tick is called after every heartbeat, and must not block.
 	tick func()
 
+	beating  sync.Mutex // held by who renews, so that each change is found once
 	mu       sync.Mutex
 	standing standing
 	beatAt   time.Time // when the last heartbeat that succeeded was sent
@@ -127,8 +128,10 @@ func (l *lease) run(ctx context.Context) {
 	}
 }
 
-// beat renews the lease.
+// beat renews the lease, and tells of what became of it before anybody writes under it.
 func (l *lease) beat(ctx context.Context) error {
+	l.beating.Lock()
+	defer l.beating.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
 	sent := time.Now()
@@ -136,16 +139,15 @@ func (l *lease) beat(ctx context.Context) error {
 	if err := l.pool.QueryRow(ctx, sqlPresenceHeartbeat, l.id, l.node).Scan(&now.registered, &now.expirations); err != nil {
 		return fmt.Errorf("renew the lease of node %s: %w", l.node, err)
 	}
+	if before := l.standing; before != (standing{}) && !before.equal(now) {
+		l.changed(before.registered.Equal(now.registered))
+	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if time.Since(l.beatAt) >= l.lasts {
 		l.resumed = time.Now()
 	}
-	before := l.standing
 	l.beatAt, l.standing = sent, now
-	l.mu.Unlock()
-	if first := before == (standing{}); !first && !before.equal(now) {
-		l.changed(before.registered.Equal(now.registered))
-	}
 	return nil
 }
 

@@ -51,7 +51,10 @@ type membership struct {
 	// A member that is marked will be in the table when the batch taken+1 is written.
 	taken, written uint64
 	progress       chan struct{} // closed when written changes
-	restores       int
+	// restores counts the times that the table did not have the members any more; forgot says of the last one
+	// that nobody was told of it.
+	restores int
+	forgot   bool
 }
 
 var _ centrifuge.PresenceManager = (*membership)(nil)
@@ -172,6 +175,7 @@ func (m *membership) restore(expired bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.restores++
+	m.forgot = !expired
 	if len(m.members) > 0 {
 		m.log.Warn("realtime: this node's members are written again", "members", len(m.members), "expired", expired)
 	}

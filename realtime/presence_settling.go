@@ -24,6 +24,9 @@ func (s *settling) begin(channel, client string) (end func()) {
 		s.under = make(map[memberKey]*held)
 	}
 	key, here := memberKey{channel, client}, &held{}
+	if before := s.under[key]; before != nil { // answered, if not yet at its end
+		before.release()
+	}
 	s.under[key] = here
 	return func() {
 		s.mu.Lock()

@@ -121,6 +121,8 @@ func (m *membership) settle(changes []change) {
 		state := m.members[c.key]
 		if c.restores == m.restores {
 			state.stored, state.lost = !c.gone, false
+		} else { // it was written, and was taken away before this hub saw that it was
+			state.lost = m.forgot && !c.gone
 		}
 		if state.gone && !state.marked {
 			delete(m.members, c.key)

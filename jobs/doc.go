@@ -49,8 +49,8 @@
 //     attempt in memory whose row is somebody else's, are both found by the sweeper and put right.
 //   - A node is alive for ten seconds after its last heartbeat, by the clock of Postgres. One that cannot renew its
 //     lease claims nothing; its running attempts go on, and their outcomes are the fence's to judge. A node whose own
-//     heartbeats were interrupted declares nobody dead until ten seconds later, so that an outage of Postgres does
-//     not end with everybody rescuing everybody.
+//     heartbeats were interrupted, or that starts on a Postgres which itself has just started, declares nobody dead
+//     until ten seconds later, so that an outage of Postgres does not end with everybody rescuing everybody.
 //   - Notifications are hints. Behind each there is a poll: 200 ms for a new job, 2 s for a cancellation and a lost
 //     attempt, 5 s for a waiting job whose node died.
 //   - One row can spoil nothing but itself: a claim interprets nothing of what users wrote, a batch that Postgres

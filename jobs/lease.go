@@ -45,7 +45,7 @@ type lease struct {
 
 	mu       sync.Mutex
 	beatAt   time.Time // when the last heartbeat that succeeded was sent
-	resumed  time.Time // when heartbeats came back after a gap; zero if there was none
+	resumed  time.Time // when heartbeats came back after a gap, or Postgres had just started; zero if neither
 	draining bool
 	poke     chan struct{}
 }
@@ -70,6 +70,10 @@ func (l *lease) Start(ctx context.Context) error {
 	}
 
 	if err := l.beat(ctx); err != nil {
+		return err
+	}
+
+	if err := l.spare(ctx); err != nil {
 		return err
 	}
 
@@ -212,6 +216,29 @@ func (l *lease) beat(ctx context.Context) error {
 	}
 
 	l.beatAt = sent
+
+	return nil
+}
+
+// spare gives the others the time to come back when Postgres has only just started: their leases ran out while it was
+// away, and they live.
+func (l *lease) spare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
+	defer cancel()
+
+	var young bool
+
+	const age = "select pg_catalog.pg_postmaster_start_time() > pg_catalog.now() - pg_catalog.make_interval(secs => $1)"
+	if err := l.conn.QueryRow(ctx, age, leaseFor.Seconds()).Scan(&young); err != nil {
+		return fmt.Errorf("ask how long Postgres has been there: %w", err)
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	if young {
+		l.resumed = time.Now()
+	}
 
 	return nil
 }

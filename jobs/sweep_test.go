@@ -10,7 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/testdb"
+	"github.com/millrace-dev/millrace/migrations"
 )
 
 // deadNode leaves behind what a killed node does: its row, growing old, and a running job.
@@ -216,4 +218,24 @@ func TestTheHeartbeatNeedsNoPool(t *testing.T) {
 	require.NoError(t, l.beat(t.Context()))
 	l.disconnect()
 	require.NoError(t, l.beat(t.Context()))
+}
+
+func TestANodeThatStartsOnAFreshPostgresSparesTheOthers(t *testing.T) {
+	t.Parallel()
+
+	cluster, err := postgres.StartCluster(t.Context(), postgres.ClusterConfig{Ephemeral: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Stop(context.Background())) })
+
+	pool, err := postgres.Open(t.Context(), postgres.Config{URL: cluster.URL()})
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+
+	_, err = migrations.Up(t.Context(), pool)
+	require.NoError(t, err)
+
+	l := newTestSweeper(t, &testdb.DB{Pool: pool}, "me").lease
+	require.True(t, l.mayRescue())
+	require.NoError(t, l.spare(t.Context()))
+	require.False(t, l.mayRescue())
 }

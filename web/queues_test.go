@@ -54,7 +54,7 @@ func TestFunctionsPauseAndResume(t *testing.T) {
 
 	submitted := e.do(http.MethodPost, "/v1/functions/echo/jobs", devKey, `1`)
 	require.Equal(t, http.StatusAccepted, submitted.status, submitted.body)
-	other := e.do(http.MethodPost, "/v1/functions/fail/jobs?wait=20s&max_attempts=1", devKey, `1`)
+	other := e.do(http.MethodPost, "/v1/functions/fails/jobs?wait=20s", devKey, `1`)
 	require.True(t, other.job(t).State.Finished(), other.body)
 	waits := e.do(http.MethodGet, "/v1/jobs/"+strconv.FormatInt(submitted.job(t).ID, 10), devKey, "")
 	require.Equal(t, jobs.StateQueued, waits.job(t).State)
@@ -79,7 +79,7 @@ func TestAQueueIsPausedByWhoManagesAllJobs(t *testing.T) {
 	some := e.key("jobs:manage:echo")
 
 	require.Equal(t, http.StatusForbidden, e.do(http.MethodPost, "/v1/queues/default/pause", some, "").status)
-	require.Equal(t, http.StatusForbidden, e.do(http.MethodPost, "/v1/functions/fail/pause", some, "").status)
+	require.Equal(t, http.StatusForbidden, e.do(http.MethodPost, "/v1/functions/fails/pause", some, "").status)
 	require.Equal(t, http.StatusOK, e.do(http.MethodPost, "/v1/functions/echo/pause", some, "").status)
 	require.Equal(t, http.StatusOK, e.do(http.MethodPost, "/v1/queues/default/pause", e.key("jobs:manage:*"), "").status)
 }

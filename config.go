@@ -31,6 +31,14 @@ type Config struct {
 	Addr string
 	// ChannelLimit is the most channels of one connection; 0 means 128.
 	ChannelLimit int
+	// ConnectionLimit is the most realtime connections of this instance; more
+	// are answered 503. 0 means 20,000.
+	ConnectionLimit int
+	// UserConnectionLimit is the most of them that one user may have; one more
+	// is closed with code 3504. 0 means 1,000.
+	UserConnectionLimit int
+	// Tokens names somebody else whose tokens connect users.
+	Tokens TokenIssuer
 	// AllowedOrigins are the sites, such as "https://app.example.com", whose
 	// pages may open sockets and call the API. The server's own is always
 	// allowed.
@@ -107,8 +115,11 @@ func (c Config) validate() error {
 	if !slices.Contains([]string{ListenAuto, ListenNotify, ListenPoll}, c.Listen) {
 		errs = append(errs, fmt.Errorf("Listen is %q and must be %s, %s or %s", c.Listen, ListenAuto, ListenNotify, ListenPoll))
 	}
-	if c.ChannelLimit < 0 {
-		errs = append(errs, errors.New("ChannelLimit must not be negative"))
+	if err := c.Tokens.config().Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("Tokens: %w", err))
+	}
+	if c.ChannelLimit < 0 || c.ConnectionLimit < 0 || c.UserConnectionLimit < 0 {
+		errs = append(errs, errors.New("ChannelLimit, ConnectionLimit and UserConnectionLimit must not be negative"))
 	}
 	if c.DrainTimeout < 0 {
 		errs = append(errs, errors.New("DrainTimeout must not be negative"))

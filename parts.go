@@ -116,6 +116,9 @@ func (p *parts) migrated(ctx context.Context) error {
 // build makes the parts from the ground up and joins them.
 func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 	p.auth = auth.NewStore(p.pool, p.listener, p.cfg.Logger)
+	if err := p.auth.TrustTokens(p.cfg.Tokens.config()); err != nil {
+		return err
+	}
 	p.functions, err = functions.New(functions.Config{
 		Pool: p.pool, Listener: p.listener, Publisher: &p.links, Enqueuer: &p.links, Logger: p.cfg.Logger,
 	})
@@ -141,7 +144,7 @@ func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 	p.links.jobs, p.links.hub = p.jobs, p.hub
 	p.web, err = web.New(web.Config{
 		Addr: p.cfg.Addr, Jobs: p.jobs, Functions: p.functions, Hub: p.hub, Auth: p.auth,
-		AllowedOrigins: p.cfg.AllowedOrigins, PublicURL: p.cfg.PublicURL, Version: p.cfg.Version,
+		ConnectionLimit: p.cfg.ConnectionLimit, AllowedOrigins: p.cfg.AllowedOrigins, PublicURL: p.cfg.PublicURL, Version: p.cfg.Version,
 		UI: ui.Files(), Metrics: p.metrics,
 		Ready: p.readiness(), Logger: p.cfg.Logger,
 	})

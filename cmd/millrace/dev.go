@@ -18,6 +18,7 @@ import (
 // devCmd runs everything on this machine.
 type devCmd struct {
 	logFlags
+	tokenFlags
 	Addr        string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on. Default: ${default}."`
 	DataDir     string `default:".millrace" type:"path" placeholder:"DIR" help:"Where the private Postgres and the key are kept. Default: ${default}."`
 	Functions   string `default:"functions" type:"path" placeholder:"DIR" help:"Folder of functions, deployed on every change. Made with a sample when it is not there. Default: ${default}."`
@@ -84,7 +85,12 @@ func (d *devCmd) serve(ctx context.Context, out *streams, db devDatabase, key st
 	if err != nil {
 		return err
 	}
+	issuer, err := d.issuer()
+	if err != nil {
+		return err
+	}
 	app, err := millrace.New(millrace.Config{
+		Tokens:      issuer,
 		DatabaseURL: db.url, Addr: d.Addr, AllowedOrigins: d.AllowedOrigins, DrainTimeout: drainLimit,
 		Version: version, Logger: d.logger(out.err),
 	})

@@ -17,6 +17,7 @@ import (
 type serveCmd struct {
 	databaseFlags
 	logFlags
+	tokenFlags
 	Addr           string         `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on. Default: ${default}."`
 	ListenURL      string         `env:"MILLRACE_LISTEN_URL" placeholder:"URL" help:"Direct address of the same Postgres, when --database-url goes through a transaction-pooling proxy."`
 	Listen         string         `env:"MILLRACE_LISTEN" enum:"auto,notify,poll" default:"auto" help:"How to learn what other instances do: ${enum}. Auto polls where only a transaction-pooling proxy is reachable. Default: ${default}."`
@@ -33,7 +34,12 @@ func (s *serveCmd) Run(ctx context.Context, out *streams) error {
 			return usagef("--queues: %s=%d is not a number of jobs; give at least 1", name, slots)
 		}
 	}
+	issuer, err := s.issuer()
+	if err != nil {
+		return err
+	}
 	app, err := millrace.New(millrace.Config{
+		Tokens:         issuer,
 		DatabaseURL:    s.DatabaseURL,
 		ListenURL:      s.ListenURL,
 		Listen:         s.Listen,

@@ -15,14 +15,23 @@ import (
 
 const (
 	fanoutLength = 4 * time.Second
-	// fanoutWindow is how many messages are on their way at a time; the next goes when one has come everywhere.
-	fanoutWindow = 2
 	// fanoutStall is how long a message may be on its way before it counts as lost.
 	fanoutStall = 3 * time.Second
 )
 
 // publishFunc publishes one message.
 type publishFunc func(body []byte) error
+
+// fanCase is how many subscribers there are, and how many messages are on
+// their way at a time: the next goes when one has come everywhere.
+type fanCase struct{ subs, window int }
+
+// fanCases has 100 subscribers twice: with two messages on their way it is the
+// time of a commit that is measured, with twenty what a server can deliver.
+func fanCases(opt options) []fanCase {
+	few, many := opt.size(100, 10), opt.size(1000, 50)
+	return []fanCase{{few, 2}, {few, 20}, {many, 2}}
+}
 
 // fanSide is one of the two servers that are compared.
 type fanSide struct {
@@ -38,19 +47,20 @@ type fanSide struct {
 func fanout(ctx context.Context, opt options) error {
 	return withFanSides(ctx, opt, func(sides []fanSide) error {
 		length := opt.length(fanoutLength)
-		heading(fmt.Sprintf("One channel to many WebSockets, %d messages on their way, %s of %s", fanoutWindow, opt.roundsText(), length),
-			"subscribers", "server", "deliveries/s", "p50 / p99 ms", "delivered")
-		counts := []int{opt.size(100, 10), opt.size(1000, 50)}
-		ratios := make([]float64, len(counts))
-		for i, subs := range counts {
+		heading(fmt.Sprintf("One channel to many WebSockets, %s of %s", opt.roundsText(), length),
+			"subscribers", "messages on their way", "server", "deliveries/s", "p50 / p99 ms", "delivered")
+		cases := fanCases(opt)
+		ratios := make([]float64, len(cases))
+		for i, fan := range cases {
 			var err error
-			if ratios[i], err = fanoutAt(ctx, opt, sides, subs, length); err != nil {
+			if ratios[i], err = fanoutAt(ctx, opt, sides, fan, length); err != nil {
 				return err
 			}
 		}
-		for i, subs := range counts {
+		for i, fan := range cases {
 			if len(sides) == 2 {
-				atLeast(fmt.Sprintf("Deliveries/s to %d subscribers, millrace to Channels", subs), ratios[i], 10, "times")
+				atLeast(fmt.Sprintf("Deliveries/s to %d subscribers with %d messages on their way, millrace to Channels", fan.subs, fan.window),
+					ratios[i], 10, "times")
 			}
 		}
 		return nil
@@ -65,10 +75,10 @@ func withFanSides(ctx context.Context, opt options, f func([]fanSide) error) err
 				return err
 			}
 			// An answer may come later than the message, so that more publishes than the window are open.
-			client := &fasthttp.Client{MaxConnsPerHost: 16 * fanoutWindow, ReadTimeout: socketTimeout}
+			client := &fasthttp.Client{MaxConnsPerHost: 256, ReadTimeout: socketTimeout}
 			post := load{url: server.base + "/v1/channels/fanout/messages", key: benchKey}
 			sides := []fanSide{{
-				name: "millrace", subscribers: []endpoint{millraceRoom(server.addr, "fanout")},
+				name: "millrace, one process", subscribers: []endpoint{millraceRoom(server.addr, "fanout")},
 				publish: func(body []byte) error { return post.send(client, body) },
 			}}
 			if site != nil {
@@ -86,11 +96,11 @@ func withFanSides(ctx context.Context, opt options, f func([]fanSide) error) err
 
 // fanoutAt returns how many times the deliveries of the second side the first
 // makes, if there is a second.
-func fanoutAt(ctx context.Context, opt options, sides []fanSide, subs int, length time.Duration) (ratio float64, _ error) {
+func fanoutAt(ctx context.Context, opt options, sides []fanSide, fan fanCase, length time.Duration) (ratio float64, _ error) {
 	results := make([]fanResult, len(sides))
 	for range opt.rounds {
 		for i, side := range sides {
-			r, err := side.fan(ctx, subs, length)
+			r, err := side.fan(ctx, fan, length)
 			if err != nil {
 				return 0, fmt.Errorf("%s: %w", side.name, err)
 			}
@@ -98,7 +108,7 @@ func fanoutAt(ctx context.Context, opt options, sides []fanSide, subs int, lengt
 		}
 	}
 	for i, r := range results {
-		fmt.Printf("| %d | %s | %.0f | %s | %d of %d |\n", subs, sides[i].name, median(r.rates), tail(r.lat), r.got, r.due)
+		fmt.Printf("| %d | %d | %s | %.0f | %s | %d of %d |\n", fan.subs, fan.window, sides[i].name, median(r.rates), tail(r.lat), r.got, r.due)
 	}
 	if len(results) < 2 {
 		return 0, nil
@@ -117,10 +127,11 @@ func (r *fanResult) add(o fanResult) {
 	r.got, r.due = r.got+o.got, r.due+o.due
 }
 
-// fan publishes for a while, in a closed loop, to a channel with n subscribers.
-func (side fanSide) fan(ctx context.Context, n int, length time.Duration) (r fanResult, err error) {
+// fan publishes for a while, in a closed loop.
+func (side fanSide) fan(ctx context.Context, c fanCase, length time.Duration) (r fanResult, err error) {
+	n := c.subs
 	var total, last atomic.Int64 // deliveries, and when the last one came
-	arrived := make(chan struct{}, fanoutWindow)
+	arrived := make(chan struct{}, c.window)
 	begin := time.Now()
 	subs, err := subscribeMany(ctx, n, side.subscribers, func() {
 		last.Store(int64(time.Since(begin)))
@@ -135,7 +146,7 @@ func (side fanSide) fan(ctx context.Context, n int, length time.Duration) (r fan
 		return r, err
 	}
 	from := time.Since(begin)
-	sent, err := side.publishWindow(ctx, time.Now().Add(length), arrived)
+	sent, err := side.publishWindow(ctx, c.window, time.Now().Add(length), arrived)
 	for wait := time.Now(); total.Load() < sent*int64(n) && time.Since(wait) < fanoutStall; {
 		time.Sleep(time.Millisecond)
 	}
@@ -148,9 +159,9 @@ func (side fanSide) fan(ctx context.Context, n int, length time.Duration) (r fan
 	return r, err
 }
 
-// publishWindow keeps fanoutWindow messages on their way until end, and
-// returns how many it sent.
-func (side fanSide) publishWindow(ctx context.Context, end time.Time, arrived <-chan struct{}) (sent int64, _ error) {
+// publishWindow keeps so many messages on their way until end, and returns how
+// many it sent.
+func (side fanSide) publishWindow(ctx context.Context, window int, end time.Time, arrived <-chan struct{}) (sent int64, _ error) {
 	errs := make(chan error, 1)
 	var publishes sync.WaitGroup
 	defer publishes.Wait()
@@ -165,7 +176,7 @@ func (side fanSide) publishWindow(ctx context.Context, end time.Time, arrived <-
 			}
 		})
 	}
-	for range fanoutWindow {
+	for range window {
 		publish()
 	}
 	for time.Now().Before(end) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,12 +34,13 @@ type delivery struct {
 	centrifuge.StreamPosition
 
 	publication *centrifuge.Publication
+	previous    *centrifuge.Publication
 }
 
-func (n *brokerNode) HandlePublication(channel string, p *centrifuge.Publication, sp centrifuge.StreamPosition, _ bool, _ *centrifuge.Publication) error {
+func (n *brokerNode) HandlePublication(channel string, p *centrifuge.Publication, sp centrifuge.StreamPosition, _ bool, previous *centrifuge.Publication) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.got[channel] = append(n.got[channel], delivery{sp, p})
+	n.got[channel] = append(n.got[channel], delivery{sp, p, previous})
 	return nil
 }
 
@@ -86,7 +88,9 @@ func startBroker(tb testing.TB, db *testdb.DB) *brokerNode {
 	var err error
 	n.broker, err = newBroker(brokerConfig{
 		pool: db.Pool, url: db.URL, listener: n.listener, keep: keepLong, logger: quiet,
-		view: func(string) bool { return false }, admit: func(string, []byte) error { return nil },
+		relaxed: func(channel string) bool { return strings.HasPrefix(channel, "relaxed:") },
+		delta:   func(string) bool { return true },
+		view:    func(string) bool { return false }, admit: func(string, []byte) error { return nil },
 	})
 	require.NoError(tb, err)
 	require.NoError(tb, n.RegisterBrokerEventHandler(n))

@@ -11,20 +11,23 @@ import (
 
 // commandLine is the grammar: one field a sub-command, each in a file of its own.
 type commandLine struct {
-	Dev       devCmd       `cmd:"" group:"server" help:"Run everything on this machine: a private Postgres, the server, and the functions of a folder."`
-	Serve     serveCmd     `cmd:"" group:"server" help:"Run one instance of the server on your Postgres."`
-	Migrate   migrateCmd   `cmd:"" group:"server" help:"Bring the database schema up or down, or show where it stands."`
-	Deploy    deployCmd    `cmd:"" group:"functions" help:"Deploy the functions of a folder."`
-	Functions functionsCmd `cmd:"" group:"functions" help:"List functions and versions, roll back, pause and resume."`
-	Run       runCmd       `cmd:"" group:"jobs" help:"Run a function as a job."`
-	Jobs      jobsCmd      `cmd:"" group:"jobs" help:"List, read, cancel and retry jobs."`
-	Queues    queuesCmd    `cmd:"" group:"jobs" help:"List, pause and resume queues."`
-	Schedules schedulesCmd `cmd:"" group:"jobs" help:"Make, list, pause and run schedules; preview cron expressions."`
-	Tail      tailCmd      `cmd:"" group:"realtime" help:"Print what happens on channels, live."`
-	Publish   publishCmd   `cmd:"" group:"realtime" help:"Publish a message to a channel."`
-	Keys      keysCmd      `cmd:"" group:"access" help:"Create, list and revoke API keys."`
-	Token     tokenCmd     `cmd:"" group:"access" help:"Make a short-lived token for a browser."`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Dev         devCmd         `cmd:"" group:"server" help:"Run everything on this machine: a private Postgres, the server, and the functions of a folder."`
+	Serve       serveCmd       `cmd:"" group:"server" help:"Run one instance of the server on your Postgres."`
+	Migrate     migrateCmd     `cmd:"" group:"server" help:"Bring the database schema up or down, or show where it stands."`
+	Deploy      deployCmd      `cmd:"" group:"functions" help:"Deploy the functions of a folder."`
+	Functions   functionsCmd   `cmd:"" group:"functions" help:"List functions and versions, roll back, pause and resume."`
+	Run         runCmd         `cmd:"" group:"jobs" help:"Run a function as a job."`
+	Jobs        jobsCmd        `cmd:"" group:"jobs" help:"List, read, cancel and retry jobs."`
+	Queues      queuesCmd      `cmd:"" group:"jobs" help:"List, pause and resume queues."`
+	Schedules   schedulesCmd   `cmd:"" group:"jobs" help:"Make, list, pause and run schedules; preview cron expressions."`
+	Tail        tailCmd        `cmd:"" group:"realtime" help:"Print what happens on channels, live."`
+	Publish     publishCmd     `cmd:"" group:"realtime" help:"Publish a message to a channel."`
+	Channels    channelsCmd    `cmd:"" group:"realtime" help:"List channels, read history and presence."`
+	Namespaces  namespacesCmd  `cmd:"" group:"realtime" help:"Read and change the settings of channels."`
+	Connections connectionsCmd `cmd:"" group:"realtime" help:"Close connections."`
+	Keys        keysCmd        `cmd:"" group:"access" help:"Create, list and revoke API keys."`
+	Token       tokenCmd       `cmd:"" group:"access" help:"Make a short-lived token for a browser."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
 const description = `Durable jobs, functions and realtime on one Postgres.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -32,6 +33,9 @@ func tailUntil(t *testing.T, connections []string, args ...string) result {
 	a := newAPI(t, map[string]http.HandlerFunc{
 		"GET /v1/channels/room:a/history": answerJSON(`{"publications":[{"offset":"2","data":{"n":2}},{"offset":"1","data":{"n":1}}],"top":{"offset":"2","epoch":"e"}}`),
 		"GET /v1/stream": func(w http.ResponseWriter, r *http.Request) {
+			if args[len(args)-1] == "--json" && n == 0 {
+				assert.Equal(t, "room%3Aa=e:2", r.URL.Query().Get("last_event_id"), "the stream goes on where the history ended")
+			}
 			if n == len(connections) {
 				cancel()
 				<-r.Context().Done()

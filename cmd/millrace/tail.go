@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/millrace-dev/millrace/internal/apiclient"
@@ -36,12 +37,11 @@ func (t *tailCmd) Run(ctx context.Context, out *streams) error {
 	}
 	return t.with(func(client *apiclient.Client) error {
 		printer := &tailPrinter{out: out, json: t.JSON, channels: t.Channels, seen: map[string]apiclient.Position{}}
-		if t.History > 0 {
-			if err := t.history(ctx, client, printer); err != nil {
-				return err
-			}
+		from, err := t.history(ctx, client, printer)
+		if err != nil {
+			return err
 		}
-		err := client.Stream(ctx, t.Channels, printer.event)
+		err = client.StreamFrom(ctx, t.Channels, from, printer.event)
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			return nil
 		}
@@ -49,24 +49,49 @@ func (t *tailCmd) Run(ctx context.Context, out *streams) error {
 	})
 }
 
-func (t *tailCmd) history(ctx context.Context, client *apiclient.Client, printer *tailPrinter) error {
+// history prints what was asked for and returns where each channel stood then: the stream goes on from there, so that
+// nothing falls between the two.
+func (t *tailCmd) history(ctx context.Context, client *apiclient.Client, printer *tailPrinter) (map[string]apiclient.Position, error) {
+	from := map[string]apiclient.Position{}
+	if t.History == 0 {
+		return from, nil
+	}
 	for _, channel := range t.Channels {
 		page, err := client.History(ctx, channel, t.History)
-		if err != nil {
-			return fmt.Errorf("read the history of %s: %w", channel, err)
+		if apiclient.HasCode(err, "no_history") {
+			continue
 		}
+		if err != nil {
+			return nil, fmt.Errorf("read the history of %s: %w", channel, err)
+		}
+		from[channel] = page.Top
 		for _, publication := range page.Publications {
-			line := tailLine{
-				Channel: channel, Kind: apiclient.EventMessage,
-				Offset: publication.Offset, Epoch: page.Top.Epoch,
-				Data: publication.Data, Base64: publication.Base64,
-			}
-			if err := printer.line(line); err != nil {
-				return err
+			if err := printer.line(historyLine(channel, page.Top.Epoch, publication)); err != nil {
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return from, nil
+}
+
+func historyLine(channel, epoch string, publication apiclient.Publication) tailLine {
+	return tailLine{
+		Channel: channel, Kind: apiclient.EventMessage, Offset: publication.Offset, Epoch: epoch,
+		Data: publication.Data, Base64: publication.Base64,
+	}
+}
+
+// parsePosition reads EPOCH:OFFSET; nil when nothing was said.
+func parsePosition(text string) (*apiclient.Position, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // nothing is an answer, not a failure
+	}
+	epoch, offset, found := strings.Cut(text, ":")
+	n, err := strconv.ParseUint(offset, 10, 64)
+	if !found || epoch == "" || err != nil {
+		return nil, usagef("%q is not a position EPOCH:OFFSET, such as f9653778:12", text)
+	}
+	return &apiclient.Position{Offset: n, Epoch: epoch}, nil
 }
 
 type tailPrinter struct {
@@ -117,8 +142,7 @@ func (p *tailPrinter) event(e apiclient.StreamEvent) error {
 	return nil
 }
 
-// line prints a message unless it is printed already: a message that came in between may be both in the history
-// and in the stream.
+// line prints a message unless it is printed already, which a stream that came back late may send again.
 func (p *tailPrinter) line(line tailLine) error {
 	if line.Offset > 0 {
 		last := p.seen[line.Channel]

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -39,15 +41,32 @@ const (
 // ctx ends or the server refuses. After every loss it comes back by itself with the last event's id, and the server
 // sends what was missed, or says that it cannot.
 func (c *Client) Stream(ctx context.Context, channels []string, each func(StreamEvent) error) error {
-	req := call{
-		method: http.MethodGet,
-		path:   "/v1/stream",
-		query:  url.Values{"channels": {strings.Join(channels, ",")}},
+	return c.StreamFrom(ctx, channels, nil, each)
+}
+
+// StreamFrom is Stream from positions on; channels without one start now.
+func (c *Client) StreamFrom(ctx context.Context, channels []string, from map[string]Position, each func(StreamEvent) error) error {
+	query := url.Values{}
+	if len(from) > 0 {
+		query.Set("last_event_id", eventID(from))
 	}
-	if err := c.stream(ctx, req, each); err != nil {
+	for _, channel := range channels {
+		query.Add("channel", channel) // a name may hold a comma
+	}
+	if err := c.stream(ctx, call{method: http.MethodGet, path: "/v1/stream", query: query}, each); err != nil {
 		return fmt.Errorf("stream %s: %w", strings.Join(channels, ", "), err)
 	}
 	return nil
+}
+
+// eventID is how the server writes positions.
+func eventID(at map[string]Position) string {
+	parts := make([]string, 0, len(at))
+	for channel, position := range at {
+		parts = append(parts, url.QueryEscape(channel)+"="+url.QueryEscape(position.Epoch)+":"+strconv.FormatUint(position.Offset, 10))
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, "&")
 }
 
 func (c *Client) stream(ctx context.Context, req call, each func(StreamEvent) error) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"strconv"
 	"sync"
 	"testing"
@@ -41,11 +42,7 @@ func startControl(t *testing.T, db *testdb.DB) (c *control, carried func() map[s
 	return c, func() map[string]int {
 		mu.Lock()
 		defer mu.Unlock()
-		all := map[string]int{}
-		for name, n := range counts {
-			all[name] = n
-		}
-		return all
+		return maps.Clone(counts)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 )
 
 var (
+	//go:embed sql/presence_plan.sql
+	sqlPresencePlan string
 	//go:embed sql/presence_list.sql
 	sqlPresenceList string
 	//go:embed sql/presence_stats.sql
@@ -37,18 +39,21 @@ func (m *membership) PresenceStats(channel string) (centrifuge.PresenceStats, er
 func (m *membership) list(channel string) (map[string]*centrifuge.ClientInfo, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), presenceTimeout)
 	defer cancel()
-	rows, err := m.pool.Query(ctx, sqlPresenceList, channel, MaxMembers)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // the caller says what was being done
-	}
 	members := map[string]*centrifuge.ClientInfo{}
-	var client string
-	var user, connInfo, chanInfo []byte
-	_, err = pgx.ForEachRow(rows, []any{&client, &user, &connInfo, &chanInfo}, func() error {
-		members[client] = &centrifuge.ClientInfo{ClientID: client, UserID: string(user), ConnInfo: connInfo, ChanInfo: chanInfo}
-		return nil
+	var b pgx.Batch
+	b.Queue(sqlPresenceBegin)
+	b.Queue(sqlPresencePlan)
+	b.Queue(sqlPresenceList, channel, MaxMembers).Query(func(rows pgx.Rows) error {
+		var client string
+		var user, connInfo, chanInfo []byte
+		_, err := pgx.ForEachRow(rows, []any{&client, &user, &connInfo, &chanInfo}, func() error {
+			members[client] = &centrifuge.ClientInfo{ClientID: client, UserID: string(user), ConnInfo: connInfo, ChanInfo: chanInfo}
+			return nil
+		})
+		return err //nolint:wrapcheck // the caller says what was being done
 	})
-	return members, err //nolint:wrapcheck // the caller says what was being done
+	b.Queue(sqlPresenceCommit)
+	return members, m.pool.SendBatch(ctx, &b).Close() //nolint:wrapcheck // the caller says what was being done
 }
 
 func (m *membership) stats(channel string) (stats centrifuge.PresenceStats, err error) {

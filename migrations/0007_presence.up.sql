@@ -15,7 +15,7 @@ create table millrace.control (
 create index control_xid on millrace.control (xid);
 create index control_expires_at on millrace.control (expires_at);
 
--- The running hubs' leases. A hub that has been silent for eight seconds is taken for gone: another one deletes its
+-- The running hubs' leases. A hub that has been silent for six seconds is taken for gone: another one deletes its
 -- members and counts expirations up, which is how one that was only stalled learns that it has to write them again.
 -- registered_at tells it that the row is another one than it knew: the tables below and this one are unlogged, and
 -- a crash of Postgres empties them all.

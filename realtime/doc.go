@@ -13,6 +13,11 @@
 //     nobody. If B began after A's commit returned, A comes first.
 //   - Ephemeral channels store nothing: their publications reach whoever is
 //     connected, at most once, and have offset 0.
+//   - Presence shows a subscription as soon as it was answered, on every instance,
+//     and the members of an instance that died for less than 15 s. Joins and
+//     leaves are told exactly as often as the table of members changes.
+//   - A command to connections (disconnect, unsubscribe, refresh) is carried out
+//     by every instance once, by those that were deaf or cut off afterwards.
 //   - Queues are bounded. A publisher that finds them full waits, and after a
 //     deadline gets ErrBusy.
 //
@@ -25,6 +30,8 @@
 //	internal/ephemeral       what is notified and never stored
 //	internal/frame           how publications travel inside NOTIFY payloads
 //	internal/queue           what waits for the next commit, bounded
+//	membership, lease        centrifuge.PresenceManager on Postgres; which instances are alive
+//	control                  commands and questions from one instance to all
 //
 // What a namespace does not take is refused whichever way it comes: Hub.Publish
 // and millrace.publish refuse it to their callers, the writer leaves out what

@@ -120,10 +120,10 @@ func TestPresenceOfAStoppedNode(t *testing.T) {
 	require.Equal(t, 1, hubs)
 }
 
-// The times that hubs have in earnest keep the promise: silent for the lease, noticed at the next heartbeat.
+// The times that hubs have in earnest keep the promise, also where the only one that is left has just started.
 func TestDeadMembersAreGoneInTime(t *testing.T) {
 	t.Parallel()
 	every, lasts := realtime.LeaseTimes()
-	require.Less(t, lasts+2*every, 15*time.Second)
-	require.Greater(t, lasts, 3*every, "one lost heartbeat kills nobody")
+	require.Less(t, 2*lasts+every, 15*time.Second)
+	require.GreaterOrEqual(t, lasts, 3*every, "one lost heartbeat kills nobody")
 }

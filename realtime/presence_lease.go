@@ -23,9 +23,9 @@ var (
 
 const (
 	leaseHeartbeat = 2 * time.Second
-	// leaseLasts is how long a hub may be silent before others take it for gone. With the heartbeat after it at
-	// which that is noticed, and the time to delete what it leaves, it stays below 15 s.
-	leaseLasts   = 8 * time.Second
+	// leaseLasts is how long a hub may be silent before others take it for gone. A hub that starts just before that
+	// waits as long again (see mayExpire), and notices at a heartbeat: that is below 15 s together.
+	leaseLasts   = 6 * time.Second
 	leaseTimeout = 4 * time.Second
 )
 
@@ -35,7 +35,7 @@ const (
 //	            heartbeat: the same row, the same count
 //	                 +------+
 //	                 v      |
-//	unregistered -> standing -> (silent for 8 s) -> others delete its members, and count expirations up
+//	unregistered -> standing -> (silent for 6 s) -> others delete its members, and count expirations up
 //	                 ^   |                                             |
 //	                 |   +-- crash of Postgres: the row is gone        |
 //	                 +-------- writes its members again <--------------+

@@ -43,6 +43,7 @@ func startNode(t testing.TB, db *testdb.DB, change func(*Config)) *node {
 	l := postgres.NewListener(postgres.ListenerConfig{URL: db.URL, Logger: quiet})
 	var reader frame.Reader
 	l.Handle("millrace_rt", func(payload string) {
+		n.Heard(payload)
 		if err := reader.Read(payload, n.hear); err != nil {
 			t.Error(err)
 		}

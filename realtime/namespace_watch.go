@@ -60,7 +60,7 @@ func (h *Hub) reloadNamespaces(ctx context.Context) error {
 		return nil
 	}
 	h.namespaces.current.Store(after)
-	h.spawn(func() { h.applyNamespaces(before, after) })
+	h.Go(func(ctx context.Context) { h.applyNamespaces(ctx, before, after) })
 	return nil
 }
 
@@ -91,7 +91,12 @@ func (h *Hub) watchNamespaces(ctx context.Context) {
 
 // applyNamespaces ends the open subscriptions that the settings admit no more, and has those taken up again that
 // would be others now. Subscriptions that are being set up look for themselves.
-func (h *Hub) applyNamespaces(before, after *namespaceTable) {
+func (h *Hub) applyNamespaces(ctx context.Context, before, after *namespaceTable) {
+	if h.broker != nil {
+		h.broker.read.Renew(ctx, func(channel string) bool {
+			return before.of(channel).keepsHistory() != after.of(channel).keepsHistory()
+		})
+	}
 	for _, client := range h.node.Hub().Connections() {
 		conn := connectionOf(client.Context())
 		if credentials := conn.credentials(); credentials.anonymous() && !after.anonymous {

@@ -29,7 +29,7 @@ func (h *Hub) subscribe(client *centrifuge.Client, event centrifuge.SubscribeEve
 	// A token that was refreshed, or a namespace that was changed, meanwhile did not see this subscription.
 	defer h.lookAgain(client, event.Channel, settings)
 	if settings.Source != nil {
-		h.subscribeView(client, settings.Source, event.Channel, answer)
+		h.subscribeView(client, settings.Source, event.Channel, reply, answer)
 		return
 	}
 	reply.Options.EnableRecovery, reply.Options.EnablePositioning = settings.keepsHistory(), settings.keepsHistory()

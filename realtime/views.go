@@ -144,7 +144,9 @@ func (all *views) deliver(channel string, data []byte) {
 
 // subscribeView puts the subscription in place, reads the snapshot, answers, and sends the snapshot followed
 // by what was delivered meanwhile.
-func (h *Hub) subscribeView(client *centrifuge.Client, source Source, channel string, answer centrifuge.SubscribeCallback) {
+func (h *Hub) subscribeView(
+	client *centrifuge.Client, source Source, channel string, reply centrifuge.SubscribeReply, answer centrifuge.SubscribeCallback,
+) {
 	viewer := h.views.join(channel, source, client, h.config.QueueSize)
 	ctx, cancel := context.WithTimeout(client.Context(), snapshotTimeout)
 	defer cancel()
@@ -157,7 +159,7 @@ func (h *Hub) subscribeView(client *centrifuge.Client, source Source, channel st
 		answer(centrifuge.SubscribeReply{}, protocolError(err))
 		return
 	}
-	answer(centrifuge.SubscribeReply{}, nil)
+	answer(reply, nil)
 	if !client.IsSubscribed(channel) { // gone meanwhile, and perhaps no unsubscribe event follows
 		h.views.remove(viewer)
 		return

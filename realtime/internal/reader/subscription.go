@@ -136,12 +136,20 @@ func (r *Reader) Subscribe(ctx context.Context, channel string) error {
 	}
 	r.subs.byName[channel] = sub
 	r.subs.mu.Unlock()
+	if err := r.load(ctx, channel, sub); err != nil {
+		r.Unsubscribe(channel)
+		return err
+	}
+	return nil
+}
+
+// load begins a subscription at the channel's top.
+func (r *Reader) load(ctx context.Context, channel string, sub *subscription) error {
 	if !sub.stored {
 		return nil
 	}
 	top, err := r.readTop(ctx, channel)
 	if err != nil {
-		r.Unsubscribe(channel)
 		return err
 	}
 	if sub.settle(top, func() {}) {

@@ -48,7 +48,8 @@ type Config struct {
 	Logger *slog.Logger
 
 	// StockDriver claims and completes jobs with River's own statements. It exists to tell a fault of ours from
-	// one of River's: completions are then not fenced, seen a quarter of a second late, and slower.
+	// one of River's: completions are then not fenced, seen a quarter of a second late, and slower; claims sort all
+	// that waits in their queue, and know no limits, no pauses and no ageing of priorities.
 	StockDriver bool
 
 	// InsertOnly makes a service that submits, reads and watches jobs, but runs none.

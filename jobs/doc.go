@@ -8,6 +8,8 @@
 //   - J2: a job runs at least once, and never starts again after its success was recorded.
 //   - J3: the jobs of a dead node run again within 15 s, and a node that comes back late records nothing over a newer
 //     attempt.
+//   - J4: limits hold over all nodes: concurrency per function and per key, rate per key. A key with a long line delays
+//     no other key.
 //
 // At least once means that a function may run twice: when its node dies, or is cut off, before the outcome is
 // committed.
@@ -56,12 +58,35 @@
 //   - One row can spoil nothing but itself: a claim interprets nothing of what users wrote, a batch that Postgres
 //     refuses is recorded one by one, a function that panics, or ends its goroutine, or ignores its context, loses
 //     its slot to others.
-//   - No statement of the hot path joins, so none can be planned badly (plan_test.go).
+//   - No statement of the hot path joins, so none can be planned badly (plan_test.go, limit_plan_test.go).
+//
+// # Limits
+//
+// A job of a function with limits waits in a lane: the line of its function and its keys. The lane's name is made by
+// millrace.lane at submission and stands in the row.
+//
+//	submit ---function has limits---> in a lane ---slot free, rate allows---> running
+//	   \----------none-------------> in no lane ---claim-------------------> running
+//	                                     |
+//	in a lane <---limits came since------+
+//
+// What holds:
+//
+//   - The running rows are the slots. Nothing else counts them, so whatever ends an attempt, a rescue, a deletion or
+//     another program included, frees its slot in that same moment, and no crash can leave a wrong count.
+//   - Whoever takes from a key holds its advisory lock until the claim is committed, and counts in a snapshot that is
+//     younger than the lock. Nobody waits for the lock.
+//   - A rate is one time for each key (GCRA), moved by the claim that the starts are part of.
+//   - Claims read limits and pauses from their tables. So they act at once, on all nodes, and survive everything. The
+//     plain claim meets a job of a function with limits once at most: it moves it into its lane.
+//   - What a node keeps in memory is where it stands in its round of the lanes (limit_claim.go) and when to look again
+//     (limit_wake.go). It decides who is next, never whether somebody may run.
+//   - Order is by time, with an hour added for each step of priority; between lanes it is by turns.
 //
 // # Parts
 //
-// Submission: submitter groups, inserter inserts. Running: River's client claims through pilot, dispatcher runs one
-// attempt, finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive, sweeper
+// Submission: submitter groups, inserter inserts. Running: River's client claims through pilot and claimer, dispatcher
+// runs one attempt, finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive, sweeper
 // looks for lost attempts, promoter makes waiting jobs available on time. Seeing: watcher and queries.
 //
 // # Lifecycle

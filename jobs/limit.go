@@ -11,8 +11,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-//go:embed sql/limits_set.sql
-var limitsSetSQL string
+var (
+	//go:embed sql/limits_set.sql
+	limitsSetSQL string
+	//go:embed sql/limits_forget.sql
+	limitsForgetSQL string
+)
 
 // Bounds of limits.
 const (

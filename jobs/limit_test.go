@@ -397,4 +397,12 @@ func TestRatesAreCountedByKey(t *testing.T) {
 
 	exec(t, db, "update millrace.function_rate set arrival = arrival - interval '1 hour' where key = 'b'")
 	require.Len(t, claimed(t, c, 10), 1)
+
+	// What is forgotten is what says nothing any more.
+	exec(t, db, "update millrace.function_rate set arrival = now() - interval '1 hour' where key = 'a'")
+	exec(t, db, limitsForgetSQL)
+
+	var left []string
+	require.NoError(t, db.Pool.QueryRow(t.Context(), "select array_agg(key order by key) from millrace.function_rate").Scan(&left))
+	require.Equal(t, []string{"b", "c"}, left)
 }

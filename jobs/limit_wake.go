@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,10 +41,8 @@ func (w *waker) wake(queue string) {
 }
 
 func (w *waker) add(queue string) {
-	for _, waiting := range w.queues {
-		if waiting == queue {
-			return
-		}
+	if slices.Contains(w.queues, queue) {
+		return
 	}
 
 	w.queues = append(w.queues, queue)

@@ -97,6 +97,27 @@ func TestClaimsByPriorityThenTime(t *testing.T) {
 	require.Empty(t, fetch(t, p, d, 1), "its time has not come")
 }
 
+// An hour of waiting is worth one step of priority, so that nothing waits for ever behind more urgent jobs.
+func TestPrioritiesAge(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	p, d := newTestPilot(db)
+	exec(t, db, `insert into millrace.river_job (id, kind, args, max_attempts, priority, scheduled_at) values
+		(1, 'noop', '{}', 5, 1, now() - interval '1 second'),
+		(2, 'noop', '{}', 5, 2, now() - interval '59 minutes'),
+		(3, 'noop', '{}', 5, 4, now() - interval '181 minutes'),
+		(4, 'noop', '{}', 5, 4, now() - interval '1 minute'),
+		(5, 'noop', '{}', 5, 3, now())`)
+
+	var order []int64
+	for range 5 {
+		order = append(order, fetch(t, p, d, 1)[0].ID)
+	}
+
+	require.Equal(t, []int64{3, 1, 2, 5, 4}, order)
+}
+
 func TestNoJobIsClaimedTwice(t *testing.T) {
 	t.Parallel()
 

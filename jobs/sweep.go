@@ -77,6 +77,7 @@ func (s *sweeper) loop(ctx context.Context) {
 
 		if time.Since(forgot) > forgetEvery && !failing {
 			_, _ = s.pool.Exec(ctx, nodeForgetSQL) // the next time will do as well
+			_, _ = s.pool.Exec(ctx, limitsForgetSQL)
 			forgot = time.Now()
 		}
 

@@ -100,6 +100,9 @@ type Job struct {
 	Version  string    `json:"version"`  // the function's version that ran last; empty before the first attempt ended
 	Tags     []string  `json:"tags"`
 
+	Schedule string     `json:"schedule,omitempty"` // the schedule that made it
+	Tick     *time.Time `json:"tick,omitempty"`     // the schedule's tick; nil when it was run by hand
+
 	CreatedAt   time.Time  `json:"created_at"`
 	ScheduledAt time.Time  `json:"scheduled_at"` // not run before this time
 	StartedAt   *time.Time `json:"started_at"`   // when the last attempt began

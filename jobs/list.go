@@ -25,6 +25,13 @@ const (
 // listFloorSQL is the id where a window ends: the listWindow-th row before $1, none when there are fewer.
 const listFloorSQL = `select id from millrace.river_job where id < $1 order by id desc offset $2 limit 1`
 
+// listScheduleWindow is how many jobs of a schedule one page looks at.
+const listScheduleWindow = 1_000
+
+// listScheduleFloorSQL is listFloorSQL among the jobs of the schedule $3.
+const listScheduleFloorSQL = `select job_id from millrace.schedule_job where schedule = $3 and job_id < $1
+	order by job_id desc offset $2 limit 1`
+
 // List returns a page of jobs, the newest first. Ids never change, so that pages neither repeat nor skip a job that
 // was there all the time, whatever is inserted or finishes meanwhile. *ValidationError for a bad query.
 func (s *Service) List(ctx context.Context, query ListQuery) (Page, error) {
@@ -79,7 +86,9 @@ func (s *Service) checkList(query *ListQuery) (before int64, err error) {
 		wrong.add("state", fmt.Sprintf("%.40q is no state", query.State))
 	}
 
-	for field, text := range map[string]string{"function": query.Function, "queue": query.Queue, "tag": query.Tag} {
+	for field, text := range map[string]string{
+		"function": query.Function, "queue": query.Queue, "tag": query.Tag, "schedule": query.Schedule,
+	} {
 		if text != storable(text, len(text)) {
 			wrong.add(field, "holds characters that cannot be stored")
 		}
@@ -95,11 +104,16 @@ func (s *Service) checkList(query *ListQuery) (before int64, err error) {
 
 // listFloor returns the id at which the page's search ends, 0 for no end. States have indexes of their own.
 func (s *Service) listFloor(ctx context.Context, query *ListQuery, before int64) (int64, error) {
-	if query.Function == "" && query.Queue == "" && query.Tag == "" {
+	sql, args := listFloorSQL, []any{before, listWindow}
+
+	switch {
+	case query.Schedule != "":
+		sql, args = listScheduleFloorSQL, []any{before, listScheduleWindow, query.Schedule}
+	case query.Function == "" && query.Queue == "" && query.Tag == "":
 		return 0, nil
 	}
 
-	rows, err := s.pool.Query(ctx, listFloorSQL, before, listWindow)
+	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return 0, fmt.Errorf("list jobs: %w", err)
 	}
@@ -147,6 +161,7 @@ func listStatement(query *ListQuery, before, floor int64, limit int) (sql string
 		{query.Function, " and kind = $"},
 		{query.Queue, " and queue = $"},
 		{query.Tag, " and tags @> array[$%]::varchar(255)[]"},
+		{query.Schedule, " and id = any (array(select job_id from millrace.schedule_job where schedule = $% and job_id < $2 and job_id >= $3))"},
 	} {
 		if filter.value == "" {
 			continue

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river/rivertype"
@@ -51,18 +52,23 @@ func scanJob(row pgx.CollectableRow) (Job, error) {
 		input, output, progress []byte
 		lastError               []byte
 		hasOutput               bool
+		tick                    string
 	)
 
 	if err := row.Scan(
 		&job.ID, &job.Function, &state, &input, &output, &hasOutput, &lastError,
 		&job.Attempt, &job.MaxAttempts, &job.Queue, &job.Priority, &progress, &job.Version, &job.Tags,
-		&job.CreatedAt, &job.ScheduledAt, &job.StartedAt, &job.FinishedAt, &job.Node,
+		&job.CreatedAt, &job.ScheduledAt, &job.StartedAt, &job.FinishedAt, &job.Node, &job.Schedule, &tick,
 	); err != nil {
 		return Job{}, fmt.Errorf("scan a job: %w", err)
 	}
 
 	job.State = stateOf(rivertype.JobState(state))
 	job.Input, job.Output = input, output
+
+	if at, err := time.Parse(time.RFC3339, tick); err == nil { // else there is none, or somebody wrote something else there
+		job.Tick = &at
+	}
 
 	if input == nil {
 		job.Omitted = append(job.Omitted, "input")

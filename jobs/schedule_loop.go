@@ -19,6 +19,8 @@ var scheduleNextDueSQL string
 const (
 	// schedulePoll is how long a change of the schedules may stay unseen whose hint was lost.
 	schedulePoll = 2 * time.Second
+	// scheduleRetry is when a node looks again after a first failure, such as a lost connection; then it is schedulePoll.
+	scheduleRetry = 100 * time.Millisecond
 	// scheduleBatch is how many schedules one transaction claims. Nodes that wake at the same time share what is due.
 	scheduleBatch   = 100
 	scheduleTimeout = 10 * time.Second // of one batch
@@ -59,11 +61,12 @@ func (s *scheduler) loop(ctx context.Context) {
 		s.looking()
 
 		wait, err := s.run(ctx)
-		if err != nil {
-			if !failing && ctx.Err() == nil {
-				s.log.WarnContext(ctx, "jobs: schedules cannot be fired", "err", err)
-			}
+		switch {
+		case err != nil && !failing && ctx.Err() == nil:
+			s.log.WarnContext(ctx, "jobs: schedules cannot be fired", "err", err)
 
+			wait = scheduleRetry
+		case err != nil:
 			wait = schedulePoll
 		}
 

@@ -52,6 +52,7 @@ func (s *Service) RunSchedule(ctx context.Context, name string, guards ...Guard)
 		}
 
 		job = r.job
+		job.Schedule = name
 
 		_, err = tx.Exec(ctx, scheduleRanSQL, name, id)
 

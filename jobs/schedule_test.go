@@ -136,6 +136,59 @@ func TestAScheduleFiresOnTime(t *testing.T) {
 	require.NotNil(t, schedule.LastTick)
 	require.NotNil(t, schedule.NextTick)
 	require.WithinDuration(t, time.Now(), *schedule.LastJobAt, patience)
+	require.Equal(t, "every-second", job.Schedule)
+	require.WithinDuration(t, *schedule.LastTick, *job.Tick, 0)
+}
+
+// The list by schedule shows a schedule's jobs alone, in pages, and those run by hand.
+func TestTheJobsOfASchedule(t *testing.T) {
+	t.Parallel()
+
+	db := testdb.New(t)
+	s := startInserter(t, db)
+	put(t, s, "one", "@yearly")
+	put(t, s, "two", "@yearly")
+
+	var want []int64
+
+	for range 5 {
+		job, err := s.RunSchedule(t.Context(), "one")
+		require.NoError(t, err)
+
+		want = append([]int64{job.ID}, want...)
+		_, err = s.RunSchedule(t.Context(), "two")
+		require.NoError(t, err)
+		submit(t, s, "f")
+	}
+
+	var got []int64
+
+	query := ListQuery{Schedule: "one", Function: "f", State: StateQueued, Limit: 2}
+	for {
+		page, err := s.List(t.Context(), query)
+		require.NoError(t, err)
+
+		for _, job := range page.Jobs {
+			got = append(got, job.ID)
+			require.Equal(t, "one", job.Schedule)
+			require.Nil(t, job.Tick)
+		}
+
+		if query.Cursor = page.Next; query.Cursor == "" {
+			break
+		}
+	}
+
+	require.Equal(t, want, got)
+
+	exec(t, db, "delete from millrace.river_job where id = $1", want[0])
+	page, err := s.List(t.Context(), ListQuery{Schedule: "one"})
+	require.NoError(t, err)
+	require.Len(t, page.Jobs, 4)
+
+	var left int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from millrace.schedule_job where schedule = 'one'").Scan(&left))
+	require.Equal(t, 4, left, "what is known of a job's tick goes with the job")
 }
 
 // A change is known to nodes that were not asked.

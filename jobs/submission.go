@@ -48,6 +48,7 @@ type ListQuery struct {
 	State    State
 	Queue    string
 	Tag      string
+	Schedule string // jobs of this schedule's ticks, and those of it that were run by hand
 	Limit    int    // 1 to 500, 0 means 50
 	Cursor   string // Page.Next of the page before; empty for the newest jobs
 }

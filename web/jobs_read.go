@@ -134,6 +134,7 @@ func (s *Server) listJobs(c *fiber.Ctx) error {
 		State:    jobs.State(q.text("state")),
 		Queue:    q.text("queue"),
 		Tag:      q.text("tag"),
+		Schedule: q.text("schedule"),
 		Cursor:   q.text("cursor"),
 		Limit:    int(q.number("limit", 1, maxListLimit)),
 	}

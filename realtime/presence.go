@@ -125,7 +125,16 @@ func (h *Hub) keepPresence() {
 		h.control.poke() // a notification may have been lost
 		signal(h.members.sweep)
 		if ticks++; ticks%auditEvery == 0 {
-			h.members.audit(h.node.Hub().Connections())
+			h.members.audit(h.subscriptions())
 		}
+	}
+}
+
+// subscriptions tells which of this hub's clients are subscribed to which channels, or about to be.
+func (h *Hub) subscriptions() func(channel, client string) bool {
+	clients := h.node.Hub().Connections()
+	return func(channel, client string) bool {
+		c := clients[client]
+		return (c != nil && c.IsSubscribed(channel)) || h.settling.has(channel, client)
 	}
 }

@@ -142,11 +142,14 @@ func TestPresenceAudit(t *testing.T) {
 	count := func() int { return query[int](t, db, "select count(*) from millrace.presence") }
 	ghost := func() error { return m.AddPresence("a", "ghost", &centrifuge.ClientInfo{ClientID: "ghost"}) }
 	require.NoError(t, ghost())
-	m.audit(nil)
-	require.NoError(t, ghost()) // it was being set up
-	m.audit(nil)
+	nobody := func(string, string) bool { return false }
+	m.audit(nobody)
+	m.audit(func(channel, client string) bool { return channel == "a" && client == "ghost" })
+	m.audit(nobody)
+	require.NoError(t, ghost()) // a subscription that began between two looks
+	m.audit(nobody)
 	require.Equal(t, 1, count())
-	m.audit(nil)
+	m.audit(nobody)
 	require.Eventually(t, func() bool { return count() == 0 }, brokerPatience, time.Millisecond)
 }
 

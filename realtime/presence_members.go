@@ -192,11 +192,11 @@ func (m *membership) restore(expired bool) {
 
 // audit removes members whose connection is not subscribed, and was not at the audit before either: the node adds
 // some that it does not remove when a subscription fails on the way.
-func (m *membership) audit(clients map[string]*centrifuge.Client) {
+func (m *membership) audit(subscribed func(channel, client string) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for key, state := range m.members {
-		if client := clients[key.client]; state.gone || (client != nil && client.IsSubscribed(key.channel)) {
+		if state.gone || subscribed(key.channel, key.client) {
 			state.doubt = 0
 			continue
 		}

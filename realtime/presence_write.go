@@ -201,10 +201,18 @@ func (m *membership) apply(ctx context.Context, conn *pgx.Conn, changes []change
 	if err := conn.SendBatch(ctx, &b).Close(); err != nil {
 		return err //nolint:wrapcheck // the caller says what was being done
 	}
-	if !m.lease.stands(row) {
+	if !m.lease.stands(row) || !m.current(changes) {
 		return errLeaseChanged
 	}
 	return nil
+}
+
+// current says whether what was taken is still what is known of the table. The lease is renewed under the new row
+// after the members were restored, so with the lease locked nothing changes this until the commit.
+func (m *membership) current(changes []change) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return changes[0].restores == m.restores
 }
 
 // columns are the parameters of the statements.

@@ -61,7 +61,7 @@ func TestBroadcastChanges(t *testing.T) {
 	require.Equal(t, first[2], second[0], "who follows either hears of the move")
 	require.Equal(t, "delete", second[1].Op)
 	require.Nil(t, second[1].New)
-	require.Equal(t, 2.0, second[1].Old["id"])
+	require.InEpsilon(t, 2, second[1].Old["id"], 0)
 
 	// Names and values that want quoting, and a role without any right on the schema.
 	execute(t, db, `create schema "Odd Schema"`)

@@ -3,11 +3,17 @@
 // # Promise
 //
 //   - A publish that was acknowledged is committed: exactly one row, whichever
-//     instance took it and whichever died meanwhile.
-//   - On a channel with history the offsets of an epoch are 1..top without a
-//     hole. A subscriber of this instance is handed every offset after its
+//     instance took it and whichever died meanwhile. In a Relaxed namespace a
+//     crash of Postgres may take those of its last 0.6 s (three times
+//     wal_writer_delay); every channel of relaxed publications begins a new epoch
+//     then, and its subscribers are told that they cannot be recovered.
+//   - The messages of one PublishMany keep their order within a channel.
+//   - On a channel with history the offsets are 1..top without a hole, and a new
+//     epoch says that what came before it was lost or removed. A subscriber of this instance is handed every offset after its
 //     subscription once, in order, over lost notifications and connections, or
 //     sees a jump that its protocol reports as unrecoverable.
+//   - A subscription writes nothing, and where nothing was missed it reads nothing
+//     but from memory. Clients that return at once share their reads.
 //   - A publish inside a transaction (the SQL function millrace.publish) appears
 //     if and only if the transaction commits, and the transaction waits for
 //     nobody. If B began after A's commit returned, A comes first.

@@ -124,28 +124,23 @@ func (h *Hub) publishable(count int, m *Message) error {
 // validate says what is wrong with the options for a channel with these settings.
 func (o *PublishOptions) validate(settings *Namespace) error {
 	keeps := settings.keepsHistory()
-	var message string
-	switch {
-	case o.Version > math.MaxInt64:
-		message = "Version must be below 2^63"
-	case o.Version == 0 && o.VersionEpoch != "":
-		message = "VersionEpoch goes with a Version"
-	case len(o.VersionEpoch) > MaxVersionEpochBytes || !plainText(o.VersionEpoch):
-		message = fmt.Sprintf("VersionEpoch must be text of at most %d bytes", MaxVersionEpochBytes)
-	case o.Version > 0 && !keeps:
-		message = "Version needs a channel with history"
-	case o.HistoryTTL < 0 || (o.HistoryTTL > 0 && keeps && o.HistoryTTL > settings.HistoryTTL):
-		message = fmt.Sprintf("HistoryTTL must be between 0 and the namespace's, %s", settings.HistoryTTL)
-	case o.HistoryTTL > 0 && !keeps:
-		message = "HistoryTTL needs a channel with history"
-	case o.Delta && (!settings.Delta || !keeps):
-		message = "the channel's namespace does not allow Delta"
-	case len(o.Tags) > MaxTags:
-		message = fmt.Sprintf("%d tags, the limit is %d", len(o.Tags), MaxTags)
-	default:
-		return validateTags(o.Tags)
+	for _, rule := range [...]struct {
+		broken  bool
+		message string
+	}{
+		{o.Version > math.MaxInt64, "Version must be below 2^63"},
+		{o.Version == 0 && o.VersionEpoch != "", "VersionEpoch goes with a Version"},
+		{len(o.VersionEpoch) > MaxVersionEpochBytes || !plainText(o.VersionEpoch), "VersionEpoch must be text of at most 255 bytes"},
+		{(o.Version > 0 || o.HistoryTTL > 0) && !keeps, "Version and HistoryTTL need a channel with history"},
+		{o.HistoryTTL < 0 || o.HistoryTTL > settings.HistoryTTL, "HistoryTTL must be between 0 and the namespace's"},
+		{o.Delta && (!settings.Delta || !keeps), "the channel's namespace does not allow Delta"},
+		{len(o.Tags) > MaxTags, "there must be at most 16 tags"},
+	} {
+		if rule.broken {
+			return fmt.Errorf("%w: %s", ErrOptions, rule.message)
+		}
 	}
-	return fmt.Errorf("%w: %s", ErrOptions, message)
+	return validateTags(o.Tags)
 }
 
 func validateTags(tags map[string]string) error {

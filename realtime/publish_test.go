@@ -176,7 +176,7 @@ func TestSQLPublishOptions(t *testing.T) {
 	}
 	for options, message := range map[string]string{
 		`[]`:                               "must be an object",
-		`{"versoin": 1}`:                   "unknown option 'versoin'",
+		`{"sequence": 1}`:                  "unknown option 'sequence'",
 		`{"version": "1"}`:                 "option version is a string",
 		`{"version": 1.5}`:                 "whole number",
 		`{"version": -1}`:                  "whole number",
@@ -227,10 +227,10 @@ func TestOptionsAreChecked(t *testing.T) {
 		{kept, PublishOptions{VersionEpoch: "e"}, "goes with"},
 		{kept, PublishOptions{Version: 1, VersionEpoch: "\x00"}, "text"},
 		{kept, PublishOptions{Version: 1, VersionEpoch: strings.Repeat("x", 256)}, "255"},
-		{kept, PublishOptions{HistoryTTL: time.Minute + 1}, "1m0s"},
-		{kept, PublishOptions{HistoryTTL: -1}, "1m0s"},
+		{kept, PublishOptions{HistoryTTL: time.Minute + 1}, "the namespace's"},
+		{kept, PublishOptions{HistoryTTL: -1}, "the namespace's"},
 		{kept, PublishOptions{Delta: true}, "allow Delta"},
-		{kept, PublishOptions{Tags: tags}, "17 tags"},
+		{kept, PublishOptions{Tags: tags}, "16 tags"},
 		{kept, PublishOptions{Tags: map[string]string{"": "x"}}, "empty"},
 		{kept, PublishOptions{Tags: map[string]string{"a": "\xff"}}, "text"},
 		{kept, PublishOptions{Tags: map[string]string{"a": strings.Repeat("x", MaxTagBytes)}}, "1025 bytes"},

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Position is a place in a channel's history. Offsets of one epoch count from 1 without a gap; a new epoch
-// means that the history was lost or removed, and that offsets of the old one say nothing any more.
+// Position is a place in a channel's history. Offsets count from 1 without a gap; a new epoch means that
+// something of the history was lost or all of it removed, and that offsets of the old one say nothing any more.
 type Position struct {
 	Offset uint64
 	Epoch  string

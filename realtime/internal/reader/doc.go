@@ -14,6 +14,10 @@
 //   - Notifications are hints. Any hole in their offsets, a publication that was
 //     only announced, a reset of the listener and an overflow of the buffer lead
 //     to the same repair: read the table above the last offset handed on.
+//   - Where Config.Previous asks for it, a publication is handed on together with
+//     the one right before it, whichever way either of them came.
+//   - Reads of one history join a read that has not begun; forwards from a position
+//     they end after the last hole, so that it shows.
 //   - The listener's goroutine is never blocked: it appends to a buffer of
 //     bounded size. When that is full it is emptied and everything is repaired.
 //

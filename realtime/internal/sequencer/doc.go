@@ -6,7 +6,7 @@
 // The invariants, each with a test of its name in this package or in realtime:
 //
 //	I1  acknowledged: exactly one row
-//	I2  per channel and epoch the offsets are 1..top, over changes of the owner
+//	I2  a channel's offsets are 1..top, over changes of the owner; a new epoch goes on from the top
 //	I3  the order of commits is the order of offsets and of notifications
 //	I4  a transaction that began after another's commit returned gets the later offset
 //	I5  rolled back: never seen
@@ -57,12 +57,45 @@
 // transaction of the owner locks the shard's row and compares the term. (3)
 // Taking an outbox row deletes it, and (channel, pos) is the primary key.
 //
+// Publishes of one call keep together: they are in one batch or one row, which
+// is committed, given back and sent again as a whole. So their order holds
+// whatever happens to either.
+//
+// # Versions
+//
+// A channel's last version is kept beside its top, in the owner's memory and in
+// the channel's row, and written with it. A publication that is not newer is
+// left out in the owner's order, so the rule holds over all instances and SQL.
+//
+// # Epochs
+//
+// A channel without a row is at offset 0 of the epoch that all new channels get
+// (table epoch), so subscribing writes nothing. The epoch that readers see is the
+// row's and a suffix (view channel_position):
+//
+//   - A batch of nothing but Config.Relaxed publications is committed without
+//     waiting for the disk. A crash of the Postgres server, or the promotion of a
+//     standby, may take such batches, from the last three wal_writer_delay (0.6 s
+//     by default) on; never a durable batch, nor one before a durable batch, which
+//     flushes all that came before it. A restart in order takes nothing. Each
+//     takeover looks for a mark in an unlogged table, which a crash empties. Where
+//     it is gone, channels with relaxed publications get another suffix. A channel
+//     is marked as one in a durable batch before its first relaxed one.
+//   - Each instance remembers the highest count of a durable batch that was
+//     notified. Where a takeover finds a lower one, the database has lost durable
+//     batches, and all channels get another suffix. What no living instance has
+//     heard of is not noticed by this, but by subscribers whose offset is above
+//     the top.
+//   - Removing a history is an entry of a batch that gives the channel a new epoch.
+//
 // # Retention
 //
 // The owner's instance deletes in bounded batches what no history shows any
 // more, never by dropping partitions: a partition key would have to join the
 // primary key, and with it the third fence would fall. Nothing younger than 15 s
-// is deleted, so that a lost acknowledgement can be looked up.
+// is deleted, so that a lost acknowledgement can be looked up. A publication with
+// a time of its own is hidden after it, and deleted when the others are. Channels
+// are forgotten after 30 days; the epoch of new ones is replaced before that.
 //
 // # Two namespaces of advisory locks
 //
@@ -77,5 +110,5 @@
 //
 // # Imports
 //
-// pgx, internal/postgres, internal/service and the frame package.
+// pgx, internal/postgres, internal/service, and the frame and queue packages.
 package sequencer

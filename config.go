@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/millrace-dev/millrace/realtime"
@@ -112,11 +111,11 @@ func (c Config) validate() error {
 	if c.MaxConns != 0 && (c.MaxConns < minConns || c.MaxConns > maxConns) {
 		errs = append(errs, fmt.Errorf("MaxConns must be %d to %d", minConns, maxConns))
 	}
-	if !slices.Contains([]string{ListenAuto, ListenNotify, ListenPoll}, c.Listen) {
-		errs = append(errs, fmt.Errorf("Listen is %q and must be %s, %s or %s", c.Listen, ListenAuto, ListenNotify, ListenPoll))
+	if err := c.validateListen(); err != nil {
+		errs = append(errs, err)
 	}
 	if err := c.Tokens.config().Validate(); err != nil {
-		errs = append(errs, fmt.Errorf("Tokens: %w", err))
+		errs = append(errs, fmt.Errorf("configure Tokens: %w", err))
 	}
 	if c.ChannelLimit < 0 || c.ConnectionLimit < 0 || c.UserConnectionLimit < 0 {
 		errs = append(errs, errors.New("ChannelLimit, ConnectionLimit and UserConnectionLimit must not be negative"))

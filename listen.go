@@ -3,6 +3,7 @@ package millrace
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
 )
@@ -16,6 +17,13 @@ const (
 	// ListenPoll listens to nothing: what happens on other instances is found by polling.
 	ListenPoll = "poll"
 )
+
+func (c Config) validateListen() error {
+	if slices.Contains([]string{ListenAuto, ListenNotify, ListenPoll}, c.Listen) {
+		return nil
+	}
+	return fmt.Errorf("the value %q of Listen must be %s, %s or %s", c.Listen, ListenAuto, ListenNotify, ListenPoll)
+}
 
 // routes is how this instance reaches Postgres.
 type routes struct {

@@ -20,7 +20,7 @@ func TestListenIsOneOfItsWords(t *testing.T) {
 	cfg := configure(testdb.New(t))
 	cfg.Listen, cfg.ChannelLimit = "sometimes", -1
 	_, err := millrace.New(cfg)
-	require.ErrorContains(t, err, `Listen is "sometimes" and must be auto, notify or poll`)
+	require.ErrorContains(t, err, `the value "sometimes" of Listen must be auto, notify or poll`)
 	require.ErrorContains(t, err, "must not be negative")
 }
 

@@ -37,7 +37,7 @@ func pooled(t *testing.T, db *testdb.DB) string {
 	_, port, err := net.SplitHostPort(freeAddr(t))
 	require.NoError(t, err)
 
-	dir, err := os.MkdirTemp("", "millrace-pgbouncer-")
+	dir, err := os.MkdirTemp("", "millrace-pgbouncer-") //nolint:usetesting // another user has to reach it
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	config := filepath.Join(dir, "pgbouncer.ini")

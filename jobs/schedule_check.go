@@ -20,8 +20,8 @@ const (
 // scheduleName has no ':', which stands in the names of schedules that functions declare.
 var scheduleName = regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9_.-]*\z`)
 
-// withDefaults fills in what the specification leaves open.
-func (s ScheduleSpec) withDefaults() ScheduleSpec {
+// scheduleDefaults fills in what the specification leaves open.
+func scheduleDefaults(s ScheduleSpec) ScheduleSpec {
 	s.Timezone = cmp.Or(s.Timezone, DefaultTimezone)
 	s.Overlap = cmp.Or(s.Overlap, DefaultOverlap)
 	s.CatchUp = cmp.Or(s.CatchUp, DefaultCatchUp)
@@ -119,7 +119,7 @@ const maxDeclaredInput = 1 << 20
 // input. The name is the function's affair.
 func CheckDeclared(spec ScheduleSpec) []FieldError {
 	wrong := &ValidationError{}
-	spec = spec.withDefaults()
+	spec = scheduleDefaults(spec)
 	spec.checkTiming(wrong)
 
 	if err := checkJSON(spec.Input, maxDeclaredInput); err != nil {

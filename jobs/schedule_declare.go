@@ -21,7 +21,7 @@ func DeclareSchedules(ctx context.Context, tx pgx.Tx, function string, declared 
 	names := make([]string, len(declared))
 
 	for i, spec := range declared {
-		spec = spec.withDefaults()
+		spec = scheduleDefaults(spec)
 		spec.Name, spec.Function = function+":"+spec.Name, function
 		names[i] = spec.Name
 

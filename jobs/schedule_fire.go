@@ -135,7 +135,7 @@ func (s *scheduler) decide(ctx context.Context, f *firing, now time.Time) (bool,
 	if err != nil {
 		f.plan.next, f.due, f.err = f.tick, now.Add(unreadableRetry), err.Error()
 
-		return true, nil
+		return true, nil //nolint:nilerr // the schedule keeps it
 	}
 
 	t := ticker{name: f.Name, cron: expression, anchor: f.anchor, jitter: f.Jitter}

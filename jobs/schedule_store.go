@@ -137,7 +137,7 @@ func (s *Service) putSchedule(
 
 // acceptSchedule returns a checked specification with its defaults.
 func (s *Service) acceptSchedule(ctx context.Context, spec ScheduleSpec) (ScheduleSpec, error) {
-	spec = spec.withDefaults()
+	spec = scheduleDefaults(spec)
 	if err := s.checker.checkSchedule(&spec); err != nil {
 		return spec, err
 	}

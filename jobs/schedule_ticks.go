@@ -16,7 +16,7 @@ const (
 	lateGrace = 10 * time.Second
 	// passFires and passTicks bound what one transaction does for a schedule: the rest is due at once again.
 	passFires = 100
-	passTicks = 10_000
+	passTicks = 2_000
 
 	defaultTicks = 10
 	maxTicks     = 100
@@ -94,15 +94,21 @@ func (t *ticker) plan(tick, now time.Time, catchUp CatchUp, window time.Duration
 
 	p.next = tick
 
-	switch more := !tick.IsZero() && !t.due(tick).After(now); {
-	case late.IsZero():
-	case len(p.fire) > 0 || more: // there is a newer one
-		p.missed++
-	default:
-		p.fire = append(p.fire, late)
+	if !late.IsZero() {
+		newer := len(p.fire) > 0 || !tick.IsZero() && !t.due(tick).After(now)
+		p.catchUp(late, newer)
 	}
 
 	return p
+}
+
+// catchUp fires the last tick that was missed, unless there is a newer one to fire.
+func (p *tickPlan) catchUp(late time.Time, newer bool) {
+	if newer {
+		p.missed++
+	} else {
+		p.fire = append(p.fire, late)
+	}
 }
 
 //go:embed sql/schedule_now.sql
@@ -122,7 +128,7 @@ func (s *Service) Ticks(ctx context.Context, name string, count int) ([]time.Tim
 // PreviewTicks is Ticks of a schedule that is not there: only Cron and Timezone count, and @every begins now.
 func (s *Service) PreviewTicks(ctx context.Context, spec ScheduleSpec, count int) ([]time.Time, error) {
 	wrong := &ValidationError{}
-	spec = ScheduleSpec{Cron: spec.Cron, Timezone: spec.Timezone}.withDefaults()
+	spec = scheduleDefaults(ScheduleSpec{Cron: spec.Cron, Timezone: spec.Timezone})
 
 	if spec.checkTiming(wrong); len(wrong.Fields) > 0 {
 		return nil, wrong

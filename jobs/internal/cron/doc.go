@@ -24,6 +24,7 @@
 //
 // robfig/cron reads the fields and finds the next match; it is asked about a clock that never changes, whose face is
 // written as a time in UTC. What happens to that face in the zone is decided here, period by period between two
-// changes of the zone's offset. Asked about a real zone, robfig/cron passes over a skipped hour in silence, fires
-// fixed hours twice, and takes all shifts for whole hours.
+// changes of the zone's offset. Asked about a real zone, robfig/cron v3.0.1 passes over a skipped time in silence, fires
+// named hours twice, and after a change of half an hour loses that day's tick; gronx v1.19.6 does the first, takes the
+// second of two, and gives up on half hours.
 package cron

@@ -21,12 +21,12 @@ const maxPeriods = 200
 // where @every counts from; the first tick of all is one duration after it. Other expressions ignore it.
 func (e *Expression) Next(after, anchor time.Time) time.Time {
 	if e.every > 0 {
-		steps := time.Duration(1)
-		if !after.Before(anchor) {
-			steps += after.Sub(anchor) / e.every
+		next := anchor.Add(e.every)
+		if gone := after.Sub(anchor); gone >= 0 {
+			next = next.Add(gone - gone%e.every)
 		}
 
-		return anchor.Add(steps * e.every).UTC()
+		return next.UTC()
 	}
 
 	p := periodAt(after, e.zone)

@@ -77,7 +77,7 @@ func parseEvery(text string, zone *time.Location) (*Expression, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok && err != nil {
 		var n uint64
 		n, err = strconv.ParseUint(days, 10, 16)
-		every = time.Duration(n) * 24 * time.Hour //nolint:gosec // 16 bits
+		every = time.Duration(n) * 24 * time.Hour
 	}
 
 	if err != nil {

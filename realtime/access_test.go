@@ -127,7 +127,7 @@ func TestSubscriptionTokens(t *testing.T) {
 	members, _ := ann.ask("presence", `{"channel":"room:a"}`).at("presence", "presence").(map[string]any)
 	require.Len(t, members, 1, "and what is open to those who may subscribe")
 	for _, member := range members {
-		info := message(member.(map[string]any)) //nolint:forcetypeassert // it fails the test
+		info := message(member.(map[string]any))
 		require.Equal(t, map[string]any{"name": "Ann"}, info.at("conn_info"))
 		require.Equal(t, map[string]any{"role": "host"}, info.at("chan_info"))
 	}

@@ -45,6 +45,15 @@
 // notify, so a role there is trusted not to imitate the writer's notifications;
 // views do not listen to any.
 //
+// # Who may what
+//
+// A namespace's rules and the credentials' grants decide together (Hub.Allow); a subscription token opens one
+// channel beside them. Namespaces are the configuration's, and those of the table millrace.namespace, which are in
+// force here when PutNamespace returns and on the other instances when they are told, within a second, or find it,
+// within 5 s. The table in force is replaced as a whole, so no publish takes a lock for it. Open subscriptions
+// follow: those that are not admitted any more end (code 2000), those that would be made in another way now are
+// taken up again (2500). Where the history begins or ends the channels' epochs end with the same commit.
+//
 // # Life cycle
 //
 // New registers on the process's listening connection, so it comes before

@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -124,42 +125,68 @@ func (e *NamespaceError) Error() string {
 
 // validate returns nil or a *NamespaceError.
 func (n *Namespace) validate() error {
-	isView, hasSize := n.Source != nil, n.HistorySize > 0
+	problems := append(broken(n.valueRules()), broken(n.historyRules())...)
+	problems = append(problems, broken(n.openRules())...)
+	if len(problems) > 0 {
+		return &NamespaceError{Name: n.Name, Problems: problems}
+	}
+	return nil
+}
+
+// settingRule is something that a namespace must not be.
+type settingRule struct {
+	broken         bool
+	field, message string
+}
+
+func broken(rules []settingRule) []NamespaceProblem {
 	var problems []NamespaceProblem
-	for _, check := range []struct {
-		broken         bool
-		field, message string
-	}{
+	for _, rule := range rules {
+		if rule.broken {
+			problems = append(problems, NamespaceProblem{rule.field, rule.message})
+		}
+	}
+	return problems
+}
+
+func (n *Namespace) valueRules() []settingRule {
+	rules := []settingRule{
 		{n.Name != "" && (strings.Contains(n.Name, ":") || ValidateChannel(n.Name) != nil), "name", "must be a channel name without ':'"},
 		{n.HistorySize < 0, "history_size", "must not be negative"},
 		{n.HistoryTTL < 0, "history_ttl", "must not be negative"},
 		{n.MaxSize < 0, "max_size", "must not be negative"},
 		{n.PublishRate < 0, "publish_rate", "must not be negative"},
-		{hasSize != (n.HistoryTTL > 0), "history_size", "goes together with history_ttl"},
-		{hasSize && (n.Ephemeral || isView), "history_size", "cannot be: ephemeral channels and views keep no history"},
-		{!hasSize && !n.Ephemeral && !isView, "history_size", "is needed, unless the namespace is ephemeral"},
-		{n.Ephemeral && isView, "ephemeral", "cannot be: nobody publishes to a view"},
-		{isView && n.rule(ActionPublish) != RuleKey, "publish", "cannot be opened: nobody publishes to a view"},
-		{!hasSize && n.rule(ActionHistory) != RuleKey, "history_rule", "cannot be opened: the channels keep no history"},
-		{!n.Presence && n.rule(ActionPresence) != RuleKey, "presence_rule", "cannot be opened: the channels keep no presence"},
-		{!hasSize && n.Delta, "delta", "needs a history"},
-		{!hasSize && n.CacheRecovery, "cache_recovery", "needs a history"},
-		{!hasSize && n.Relaxed, "relaxed", "needs a history: nothing else is written"},
-	} {
-		if check.broken {
-			problems = append(problems, NamespaceProblem{check.field, check.message})
-		}
 	}
-	for _, rule := range []struct {
+	for _, who := range []struct {
 		field string
 		is    Rule
 	}{{"subscribe", n.Subscribe}, {"publish", n.Publish}, {"presence_rule", n.PresenceRule}, {"history_rule", n.HistoryRule}} {
-		if rule.is != "" && rule.is != RuleKey && rule.is != RuleUser && rule.is != RuleAnyone {
-			problems = append(problems, NamespaceProblem{rule.field, `must be "key", "user" or "anyone"`})
-		}
+		known := slices.Contains([]Rule{"", RuleKey, RuleUser, RuleAnyone}, who.is)
+		rules = append(rules, settingRule{!known, who.field, `must be "key", "user" or "anyone"`})
 	}
-	if len(problems) > 0 {
-		return &NamespaceError{Name: n.Name, Problems: problems}
+	return rules
+}
+
+func (n *Namespace) historyRules() []settingRule {
+	isView, hasSize := n.Source != nil, n.HistorySize > 0
+	stateless := n.Ephemeral || isView
+	return []settingRule{
+		{hasSize != (n.HistoryTTL > 0), "history_size", "goes together with history_ttl"},
+		{hasSize && stateless, "history_size", "cannot be: ephemeral channels and views keep no history"},
+		{!hasSize && !stateless, "history_size", "is needed, unless the namespace is ephemeral"},
+		{!hasSize && n.Delta, "delta", "needs a history"},
+		{!hasSize && n.CacheRecovery, "cache_recovery", "needs a history"},
+		{!hasSize && n.Relaxed, "relaxed", "needs a history: nothing else is written"},
 	}
-	return nil
+}
+
+// openRules keep rules from saying what nothing comes of.
+func (n *Namespace) openRules() []settingRule {
+	isView := n.Source != nil
+	return []settingRule{
+		{n.Ephemeral && isView, "ephemeral", "cannot be: nobody publishes to a view"},
+		{isView && n.rule(ActionPublish) != RuleKey, "publish", "cannot be opened: nobody publishes to a view"},
+		{n.HistorySize <= 0 && n.rule(ActionHistory) != RuleKey, "history_rule", "cannot be opened: the channels keep no history"},
+		{!n.Presence && n.rule(ActionPresence) != RuleKey, "presence_rule", "cannot be opened: the channels keep no presence"},
+	}
 }

@@ -76,21 +76,14 @@ func (n *Namespace) validateStored() error {
 	if invalid, is := errors.AsType[*NamespaceError](n.validate()); is {
 		problems = invalid.Problems
 	}
-	for _, check := range []struct {
-		broken         bool
-		field, message string
-	}{
+	problems = append(problems, broken([]settingRule{
 		{n.Source != nil, "source", "cannot be stored: views are of the program"},
 		{n.HistorySize > MaxStoredHistory, "history_size", fmt.Sprintf("is at most %d", MaxStoredHistory)},
 		{n.HistoryTTL > MaxStoredTTL, "history_ttl", "is at most a year"},
 		{n.HistoryTTL%time.Microsecond != 0, "history_ttl", "must be in whole microseconds"},
 		{n.MaxSize > MaxStoredSize, "max_size", fmt.Sprintf("is at most %d bytes", MaxStoredSize)},
 		{n.PublishRate > MaxStoredRate, "publish_rate", fmt.Sprintf("is at most %d a second", MaxStoredRate)},
-	} {
-		if check.broken {
-			problems = append(problems, NamespaceProblem{check.field, check.message})
-		}
-	}
+	})...)
 	if len(problems) > 0 {
 		return &NamespaceError{Name: n.Name, Problems: problems}
 	}

@@ -31,6 +31,9 @@ type TokenConfig struct {
 	Issuer, Audience string
 }
 
+// algorithms are those of other issuers.
+var algorithms = []string{"RS256", "ES256", "EdDSA"}
+
 const (
 	minRSA = 2048
 	maxRSA = 16384
@@ -78,25 +81,32 @@ func newIssuer(config TokenConfig) (*issuer, error) {
 	if config.JWKSURL != "" {
 		errs = append(errs, checkJWKSURL(config.JWKSURL))
 	}
-	keys := len(config.PublicKeys) > 0 || config.JWKSURL != ""
-	switch {
-	case !keys && config.Issuer == "" && config.Audience == "":
+	if len(config.PublicKeys) == 0 && config.JWKSURL == "" && config.Issuer == "" && config.Audience == "" {
 		return nil, nil
-	case !keys:
-		errs = append(errs, errors.New("an issuer or an audience needs a public key or a JWKS URL to verify its tokens with"))
-	case len(config.PublicKeys) > 0 && config.JWKSURL != "":
-		errs = append(errs, errors.New("public keys and a JWKS URL cannot be combined: publish all keys there"))
-	case config.Issuer == "" || config.Audience == "":
-		errs = append(errs, errors.New("the tokens' issuer (iss) and audience (aud) must be named"))
-	case config.Issuer == tokenIssuer:
-		errs = append(errs, fmt.Errorf("the issuer %q is this server itself", tokenIssuer))
 	}
-	for _, algorithm := range []string{"RS256", "ES256", "EdDSA"} {
+	for _, algorithm := range algorithms {
 		if config.JWKSURL != "" || slices.ContainsFunc(i.static, func(key any) bool { return fits(algorithm, key) }) {
 			i.algorithms = append(i.algorithms, algorithm)
 		}
 	}
-	return i, errors.Join(errs...)
+	return i, errors.Join(append(errs, config.complete())...)
+}
+
+// complete says what is missing, or too much.
+func (c TokenConfig) complete() error {
+	keys, url := len(c.PublicKeys) > 0, c.JWKSURL != ""
+	switch {
+	case !keys && !url:
+		return errors.New("an issuer or an audience needs a public key or a JWKS URL to verify its tokens with")
+	case keys && url:
+		return errors.New("public keys and a JWKS URL cannot be combined: publish all keys there")
+	case c.Issuer == "" || c.Audience == "":
+		return errors.New("the tokens' issuer (iss) and audience (aud) must be named")
+	case c.Issuer == tokenIssuer:
+		return fmt.Errorf("the issuer %q is this server itself", tokenIssuer)
+	default:
+		return nil
+	}
 }
 
 func checkJWKSURL(text string) error {
@@ -139,24 +149,30 @@ func parsePublicKey(text []byte) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the public key: %w", err)
 	}
-	if !slices.ContainsFunc([]string{"RS256", "ES256", "EdDSA"}, func(algorithm string) bool { return fits(algorithm, key) }) {
+	if algorithmOf(key) == "" {
 		return nil, errors.New("neither RSA of 2048 bits and more, nor ECDSA on P-256, nor Ed25519")
 	}
 	return key, nil
 }
 
 // fits reports whether a key is one for an algorithm, and a strong one.
-func fits(algorithm string, key any) bool {
+func fits(algorithm string, key any) bool { return algorithm == algorithmOf(key) }
+
+// algorithmOf is the one algorithm that a key is used with, empty for keys that are used with none.
+func algorithmOf(key any) string {
 	switch key := key.(type) {
 	case *rsa.PublicKey:
-		return algorithm == "RS256" && key.N.BitLen() >= minRSA && key.N.BitLen() <= maxRSA
+		if bits := key.N.BitLen(); bits >= minRSA && bits <= maxRSA {
+			return "RS256"
+		}
 	case *ecdsa.PublicKey:
-		return algorithm == "ES256" && key.Curve == elliptic.P256()
+		if key.Curve == elliptic.P256() {
+			return "ES256"
+		}
 	case ed25519.PublicKey:
-		return algorithm == "EdDSA"
-	default:
-		return false
+		return "EdDSA"
 	}
+	return ""
 }
 
 // key returns what a token, whose algorithm is an allowed one, must be verified with: of the configured keys, or of the

@@ -10,6 +10,7 @@
 //     attempt.
 //   - J4: limits hold over all nodes: concurrency per function and per key, rate per key. A key with a long line delays
 //     no other key.
+//   - J5: a schedule fires once a tick over all nodes, whichever die (schedule.go has its states and invariants).
 //
 // At least once means that a function may run twice: when its node dies, or is cut off, before the outcome is
 // committed.
@@ -87,7 +88,8 @@
 //
 // Submission: submitter groups, inserter inserts. Running: River's client claims through pilot and claimer, dispatcher
 // runs one attempt, finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive, sweeper
-// looks for lost attempts, promoter makes waiting jobs available on time. Seeing: watcher and queries.
+// looks for lost attempts, promoter makes waiting jobs available on time, scheduler fires
+// schedules. Seeing: watcher and queries.
 //
 // # Lifecycle
 //

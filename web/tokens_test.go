@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,10 +25,7 @@ func forged(t *testing.T, genuine string) map[string]string {
 	_, _, err := jwt.NewParser().ParseUnverified(genuine, claims)
 	require.NoError(t, err)
 	signed := func(change func(jwt.MapClaims)) string {
-		changed := jwt.MapClaims{}
-		for name, value := range claims {
-			changed[name] = value
-		}
+		changed := maps.Clone(claims)
 		change(changed)
 		text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, changed).SignedString([]byte("another secret of thirty-two bytes"))
 		require.NoError(t, err)

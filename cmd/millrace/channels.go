@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/millrace-dev/millrace/internal/apiclient"
 )
@@ -107,14 +108,11 @@ func (p *channelsPresenceCmd) Run(ctx context.Context, out *streams) error {
 
 // infoText is what is known of a member on one line.
 func infoText(infos ...json.RawMessage) string {
-	text := ""
+	var texts []string
 	for _, info := range infos {
 		if len(info) > 0 {
-			text += " " + string(info)
+			texts = append(texts, string(info))
 		}
 	}
-	if text == "" {
-		return ""
-	}
-	return text[1:]
+	return strings.Join(texts, " ")
 }

@@ -73,7 +73,7 @@ func (m *model) join(s *modelSubscriber, hub *realtime.Hub) {
 func (m *model) settle(*rapid.T) {
 	m.world.steps++
 	for _, s := range m.subscribers {
-		for deadline := time.Now().Add(patience); s.stream != nil && !(s.begun && s.at.Offset == s.channel.top()); {
+		for deadline := time.Now().Add(patience); s.stream != nil && (!s.begun || s.at.Offset != s.channel.top()); {
 			if time.Now().After(deadline) {
 				m.stuck(s)
 			}

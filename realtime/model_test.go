@@ -102,7 +102,9 @@ type model struct {
 
 func (m *model) channel() *modelChannel { return rapid.SampledFrom(m.channels[:]).Draw(m.T, "channel") }
 
-func (m *model) hub() *realtime.Hub { return rapid.SampledFrom(m.world.hubs[:]).Draw(m.T, "instance").hub }
+func (m *model) hub() *realtime.Hub {
+	return rapid.SampledFrom(m.world.hubs[:]).Draw(m.T, "instance").hub
+}
 
 func (m *model) next() string {
 	m.count++
@@ -179,7 +181,7 @@ func (m *model) rollBack(*rapid.T) {
 // trim removes the oldest part of a history, as retention does when its time is over.
 func (m *model) trim(*rapid.T) {
 	c := m.channel()
-	upTo := c.first + uint64(rapid.IntRange(0, modelKept).Draw(m.T, "by")) //nolint:gosec // a small number
+	upTo := c.first + uint64(rapid.IntRange(0, modelKept).Draw(m.T, "by"))
 	upTo = min(upTo, c.top())
 	m.world.exec(m, "delete from millrace.message where channel = $1 and pos <= $2", c.name, upTo)
 	c.first = max(c.first, upTo+1)

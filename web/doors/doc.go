@@ -27,8 +27,10 @@
 //
 // Connections of the official protocol, of which there may be very many that say nothing, have no goroutine on
 // Linux: internal/poll wakes them and internal/wsframe takes their bytes apart. Where that cannot be (other systems,
-// TLS in this process, Config.NoPolling), and for plain WebSockets, contrib/websocket upgrades and hands the inner
-// connection to a goroutine. One suite of tests runs over both.
+// TLS in this process, Config.NoPolling), and for plain WebSockets, a goroutine reads by the WebSocket library under
+// gofiber/contrib/websocket. One suite of tests runs over both. In each case the connection under fasthttp's is
+// taken, so that the buffer which read the request, as large as the largest request, does not stay with it. The wrappers of
+// contrib/websocket are not used: they are pooled, and keep the request's headers.
 //
 // # Imports
 //

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/gofiber/contrib/websocket"
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/millrace-dev/millrace/realtime"
@@ -39,7 +38,7 @@ type Config struct {
 	// Origins says whether a page of this origin, as its browser writes it, may open connections to this
 	// host. The request's own host and whatever is configured should be allowed, without regard to case.
 	Origins func(origin, host string) bool
-	// MaxConnections bounds what is open at once; 0 means 20,000 (a polled one takes about 10 kB, others 25).
+	// MaxConnections bounds what is open at once; 0 means 20,000 (a polled one takes about 11 kB, other WebSockets 20).
 	MaxConnections int
 	// Heartbeat is how often streams and plain WebSockets hear something; 0 means 15 s.
 	Heartbeat time.Duration
@@ -71,12 +70,10 @@ const (
 
 // Doors are the handlers. They are ready after New; the hub must be started before requests come.
 type Doors struct {
-	config Config
-	log    *slog.Logger
-	open   registry
-	// upgrader is the same for both kinds of WebSocket.
-	upgrader websocket.Config
-	polling  polling
+	config  Config
+	log     *slog.Logger
+	open    registry
+	polling polling
 	// lingerTime is defaultLingerTime, but in tests.
 	lingerTime time.Duration
 }
@@ -98,9 +95,7 @@ func New(config Config) (*Doors, error) {
 		return nil, fmt.Errorf("configure doors: %w", errors.Join(errs...))
 	}
 	config = config.withDefaults()
-	d := &Doors{
-		config: config, log: config.Logger, upgrader: upgradeConfig(config.Logger), lingerTime: defaultLingerTime,
-	}
+	d := &Doors{config: config, log: config.Logger, lingerTime: defaultLingerTime}
 	d.open.limit, d.open.claimTimeout = config.MaxConnections, defaultClaimTimeout
 	return d, nil
 }

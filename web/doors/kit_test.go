@@ -2,6 +2,7 @@ package doors_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,6 +49,7 @@ type setup struct {
 	doors  doors.Config
 	server fiber.Config
 	linger time.Duration // 0 is that of the doors
+	tls    *tls.Config   // nil: the server speaks without
 }
 
 // credentialsOf is the tests' way of saying who asks: "Bearer ann" is the user ann, who may do everything but
@@ -125,6 +127,9 @@ func open(t *testing.T, s setup) *site {
 	app.Get("/v1/ws/raw", d.Raw)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	if s.tls != nil {
+		listener = tls.NewListener(listener, s.tls)
+	}
 	served := make(chan error, 1)
 	go func() { served <- app.Listener(listener) }()
 	t.Cleanup(func() {

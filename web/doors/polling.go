@@ -2,15 +2,11 @@ package doors
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // what the WebSocket handshake asks for
-	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -56,69 +52,6 @@ func (d *Doors) pollerFor(c *fiber.Ctx) *poll.Poller {
 		return nil
 	}
 	return d.polling.get(d.log)
-}
-
-// upgradePolled answers the handshake of a session and takes its connection out of the server.
-func (d *Doors) upgradePolled(c *fiber.Ctx, poller *poll.Poller, place *place, binary bool, credentials *realtime.Credentials) {
-	dropSecrets(c)
-	c.Status(fiber.StatusSwitchingProtocols)
-	c.Set(fiber.HeaderUpgrade, "websocket")
-	c.Set(fiber.HeaderConnection, "Upgrade")
-	c.Set("Sec-WebSocket-Accept", acceptKey(c.Get("Sec-WebSocket-Key")))
-	if subprotocol := offered(c.Get("Sec-WebSocket-Protocol")); subprotocol != "" {
-		c.Set("Sec-WebSocket-Protocol", subprotocol)
-		binary = binary || subprotocol == protobufSubprotocol
-	}
-	c.Context().Hijack(func(hijacked net.Conn) {
-		conn, early, err := release(hijacked)
-		if err != nil {
-			_ = conn.Close()
-			place.leave()
-			return
-		}
-		go d.servePolled(poller, place, conn, early, binary, credentials)
-	})
-}
-
-// acceptKey is the answer to a handshake's key (RFC 6455, section 4.2.2).
-func acceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // what the handshake asks for
-	return base64.StdEncoding.EncodeToString(sum[:])
-}
-
-// offered is the first of this side's subprotocols that the client speaks, as the library has it.
-func offered(header string) string {
-	for _, ours := range []string{jsonSubprotocol, protobufSubprotocol} {
-		for name := range strings.SplitSeq(header, ",") {
-			if strings.TrimSpace(name) == ours {
-				return ours
-			}
-		}
-	}
-	return ""
-}
-
-// release returns the connection under fasthttp's and what its buffer has read of it already. With a deadline in
-// the past only the buffer answers.
-func release(hijacked net.Conn) (conn net.Conn, early []byte, err error) {
-	wrapper, ok := hijacked.(interface{ UnsafeConn() net.Conn })
-	if !ok {
-		return hijacked, nil, poll.ErrUnsupported
-	}
-	conn = wrapper.UnsafeConn()
-	if err := conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
-		return conn, nil, err //nolint:wrapcheck // ends the connection, nobody reads it
-	}
-	buffer := readBuffers.Get().(*[pooledRead]byte) //nolint:forcetypeassert // of our own pool
-	defer readBuffers.Put(buffer)
-	for {
-		n, err := hijacked.Read(buffer[:])
-		early = append(early, buffer[:n]...)
-		if err != nil {
-			break
-		}
-	}
-	return conn, early, conn.SetReadDeadline(time.Time{}) //nolint:wrapcheck // ends the connection, nobody reads it
 }
 
 // servePolled sets a session up; from then on the poller wakes it.

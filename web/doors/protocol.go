@@ -1,6 +1,8 @@
 package doors
 
 import (
+	"net"
+
 	"github.com/fasthttp/websocket"
 	"github.com/gofiber/fiber/v2"
 
@@ -25,15 +27,15 @@ func (d *Doors) Protocol(c *fiber.Ctx) error {
 	}
 	place.expect(func() {})
 	binary := c.Query("format") == "protobuf" || c.Query("cf_protocol") == "protobuf"
-	if poller := d.pollerFor(c); poller != nil {
-		d.upgradePolled(c, poller, place, binary, credentials)
-		return nil
-	}
-	err = d.upgrade(c, func(conn *websocket.Conn) {
-		// The subprotocol's text points into the request: it is read here and not later.
-		binary := binary || conn.Subprotocol() == protobufSubprotocol
-		go d.serveProtocol(place, conn, binary, credentials)
-	})
+	poller := d.pollerFor(c)
+	err = upgrade(c, func(conn net.Conn, early []byte, subprotocol string) {
+		binary := binary || subprotocol == protobufSubprotocol
+		if poller != nil {
+			go d.servePolled(poller, place, conn, early, binary, credentials)
+		} else {
+			go d.serveProtocol(place, conn, early, binary, credentials)
+		}
+	}, place.leave)
 	if err != nil {
 		place.leave()
 	}
@@ -41,14 +43,18 @@ func (d *Doors) Protocol(c *fiber.Ctx) error {
 }
 
 // serveProtocol owns the connection of a session until it is closed.
-func (d *Doors) serveProtocol(place *place, conn *websocket.Conn, binary bool, credentials *realtime.Credentials) {
+func (d *Doors) serveProtocol(place *place, conn net.Conn, early []byte, binary bool, credentials *realtime.Credentials) {
 	defer place.leave()
-	s := d.socket(conn)
+	s, err := d.socket(conn, early)
+	if err != nil {
+		d.log.Error("websocket connection lost", "err", err)
+		return
+	}
 	encoding := realtime.JSON
 	if binary {
 		s.form, encoding = websocket.BinaryMessage, realtime.Protobuf
 	}
-	conn.SetReadLimit(int64(d.config.Hub.MaxFrame()))
+	s.conn.SetReadLimit(int64(d.config.Hub.MaxFrame()))
 	session, err := d.config.Hub.NewSession(s, encoding, credentials)
 	if err != nil { // the hub is not running
 		s.Close(shutdownCode, shutdownReason)
@@ -69,12 +75,17 @@ func (d *Doors) serveProtocol(place *place, conn *websocket.Conn, binary bool, c
 	s.receive(session.Receive)
 }
 
-// socket is for JSON messages until told otherwise.
-func (d *Doors) socket(conn *websocket.Conn) *socket {
+// socket is for JSON messages until told otherwise. When there is none the connection is closed.
+func (d *Doors) socket(raw net.Conn, early []byte) (*socket, error) {
+	conn, err := libraryConn(raw, early)
+	if err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
 	return &socket{
 		conn: conn, form: websocket.TextMessage, timeout: d.config.WriteTimeout, lingerTime: d.lingerTime,
 		inbound: newMeter(d.config.FrameRate),
-	}
+	}, nil
 }
 
 // recovered keeps a panic in one connection from ending the others.

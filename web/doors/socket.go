@@ -139,8 +139,8 @@ func (s *socket) linger(err error) {
 // endWriting tells a peer whose answer to the close frame could not be read that the connection ends, so that it
 // does not wait for that.
 func endWriting(conn net.Conn) {
-	if hijacked, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
-		conn = hijacked.UnsafeConn()
+	if answered, ok := conn.(*answeredConn); ok {
+		conn = answered.Conn
 	}
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // fails when the connection has ended anyway

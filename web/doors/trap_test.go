@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The trap that TestNoMessageCrossesSockets guards against is real: who keeps the library's wrapper of a connection
-// after its handler has returned writes to whoever gets the wrapper next.
+// The trap that TestNoMessageCrossesSockets guards against is real: who keeps contrib's wrapper of a connection
+// after its handler has returned writes to whoever gets the wrapper next. The doors do without.
 func TestPooledWrapperCrossesSockets(t *testing.T) {
 	t.Parallel()
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})

@@ -1,7 +1,8 @@
 drop function millrace.publish(text, text, jsonb);
 drop function millrace.publish(text, jsonb, jsonb);
 drop function millrace.publish(text, bytea, jsonb);
-drop function millrace.publish_options(jsonb, millrace.namespace);
+drop function millrace.publish_bytes(text, bytea, jsonb);
+drop function millrace.publish_options(jsonb, integer, interval);
 drop table millrace.namespace;
 drop table millrace.outbox;
 drop function millrace.outbox_gate();

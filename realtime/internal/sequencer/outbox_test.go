@@ -232,6 +232,33 @@ func TestAdmit(t *testing.T) {
 	require.Zero(t, value[int](t, db, "select count(*) from millrace.outbox"))
 }
 
+// Whoever may write to the table can write what millrace never would. It stops nobody else.
+func TestUnsoundRows(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	n := startNode(t, db, nil)
+	require.Eventually(t, n.Owner, soon, time.Millisecond)
+	for _, values := range []string{
+		`'{}', '{}', '{}', '{}', '{}', null, 1`,
+		`'{a,b}', '{1}', '{null}', '{null}', '{null}', null, 1`,
+		`'{a}', '{1,2}', '{null}', '{null}', '{null}', null, 1`,
+		`'{a}', '{1}', '{null,null}', '{null}', '{null}', null, 1`,
+		`'{a}', '{1}', '{null}', '{}', '{null}', null, 1`,
+		`'{a}', '{1}', '{null}', '{null}', '{null,null}', null, 1`,
+		`'{a}', '{1}', '{null}', '{null}', '{null}', '{"{}","{}"}', 1`,
+		`'{null}', '{1}', '{null}', '{null}', '{null}', null, 1`,
+		`'{a}', '{null}', '{null}', '{null}', '{null}', null, 1`,
+		`'{{a,b}}', '{{1,2}}', '{{null,null}}', '{{null,null}}', '{{null,null}}', null, 1`,
+		`'{a}', '{1}', '{null}', '{null}', '{null}', '{not json}', -1`,
+	} {
+		sql(t, db, "insert into millrace.outbox (channel, data, meta, key, origin, options, size) values ("+values+")")
+	}
+	sql(t, db, "select millrace.publish('c', '2'::jsonb)")
+	require.Eventually(t, func() bool { return value[int](t, db, "select count(*) from millrace.message") > 0 }, soon, time.Millisecond)
+	require.Equal(t, "c", value[string](t, db, "select string_agg(channel, ',') from millrace.message"))
+	require.Zero(t, value[int](t, db, "select count(*) from millrace.outbox"))
+}
+
 func TestAttention(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -25,6 +25,9 @@ const (
 	MinRatePeriod  = time.Millisecond
 	MaxRatePeriod  = 365 * 24 * time.Hour
 	maxKeyLength   = 200 // bytes of an expression
+
+	// maxBurstTime bounds how long a rate takes to make its burst: times have an end, also in Postgres.
+	maxBurstTime = 100 * 365 * 24 * time.Hour
 )
 
 // Limits say how many jobs of a function may run. They hold over all nodes, for each key by itself, and are read by
@@ -45,7 +48,7 @@ type Limits struct {
 type Rate struct {
 	Limit  int           // starts in Period; 0 means no limit
 	Period time.Duration // 1 ms to 365 days
-	Burst  int           // 0 means what the rate makes in a tenth of a second, and at least 1
+	Burst  int           // 0 means what the rate makes in a tenth of a second, and at least 1; at most 100 years' worth
 	Key    string        // as Limits.ConcurrencyKey
 }
 
@@ -90,8 +93,11 @@ func (r Rate) validate() error {
 		errs = append(errs, errors.New("the rate is above one start in a microsecond"))
 	}
 
-	if r.Burst < 0 || r.Burst > MaxRate {
+	switch {
+	case r.Burst < 0 || r.Burst > MaxRate:
 		errs = append(errs, fmt.Errorf("the rate's burst must be 1 to %d, or 0 for its default", MaxRate))
+	case float64(r.Burst)*float64(r.Period) > float64(r.Limit)*float64(maxBurstTime):
+		errs = append(errs, errors.New("the rate's burst is more than the rate makes in 100 years"))
 	}
 
 	return errors.Join(append(errs, checkKey("the rate's key", r.Key))...)

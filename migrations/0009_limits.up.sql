@@ -23,6 +23,7 @@ create table millrace.function_limit (
     rate_key        text,
     paused_at       timestamptz,                              -- nothing starts
     check (num_nulls(rate_limit, rate_period, rate_burst) in (0, 3)),
+    check (rate_burst::double precision * extract(epoch from rate_period) / rate_limit <= 100 * 366 * 86400::bigint),
     check (num_nonnulls(concurrency, rate_limit, paused_at) > 0)
 );
 
@@ -168,7 +169,7 @@ as $$
 declare
     at_kind  text := after_kind;
     at_lane  text := after_lane;
-    wrapped  boolean := after_lane = '';
+    wrapped  boolean := after_kind = '';
     look     record;
     limits   millrace.function_limit%rowtype;
     slot_key text;
@@ -207,7 +208,7 @@ begin
             at_kind := '';
             at_lane := '';
             continue;
-        elsif wrapped and after_lane <> ''
+        elsif wrapped and after_kind <> ''
             and (look.kind collate "C", look.lane collate "C") > (after_kind, after_lane) then
             circled := true;
             exit;
@@ -226,7 +227,8 @@ begin
         end if;
 
         if limits.paused_at is not null then
-            at_lane := U&'\+10FFFF'; -- behind all lanes of the function
+            at_kind := look.kind || E'\x01'; -- behind all lanes of the function, before the next one
+            at_lane := '';
             continue;
         end if;
 
@@ -263,10 +265,15 @@ begin
                 contended := true;
                 continue;
             end if;
-            space := limits.rate_period / limits.rate_limit;
+            -- In whole microseconds, never less than it is.
+            space := ceil(extract(epoch from limits.rate_period) * 1000000 / limits.rate_limit) * interval '1 microsecond';
             select r.arrival into arrival from millrace.function_rate r
             where r.function = look.kind and r.key = rate_key;
             arrival := greatest(arrival, now()); -- passes over null
+            -- No claim under this rate left a time beyond these: it is of a slower one, or of a clock that was put back.
+            if arrival > clock_timestamp() + limits.rate_burst * space then
+                arrival := now() + (limits.rate_burst - 1) * space;
+            end if;
             -- A start is due from (burst - 1) spaces before its arrival time on.
             free := floor(extract(epoch from now() + (limits.rate_burst - 1) * space - arrival)
                 / extract(epoch from space)) + 1;

@@ -89,7 +89,7 @@ func newBroker(cfg brokerConfig) (*broker, error) {
 	}
 	b.read, err = reader.New(reader.Config{
 		Pool: cfg.pool, Keep: cfg.keep, Previous: cfg.delta, Healthy: cfg.listener.Healthy, Poll: poll, Logger: cfg.logger,
-		Deliver: b.deliver, Rewound: b.rewound, Presence: b.presence, Published: b.published, Lost: b.write.Asked,
+		Deliver: b.deliver, Missed: b.missed, Presence: b.presence, Published: b.published, Lost: b.write.Asked,
 	})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it says what was being done
@@ -190,7 +190,7 @@ func (b *broker) RemoveHistory(channel string) error {
 	return b.read.Remove(ctx, channel) //nolint:wrapcheck // it says what was being done
 }
 
-// deliver, rewound, presence and published are the reader's callbacks.
+// deliver, missed, presence and published are the reader's callbacks.
 
 func (b *broker) deliver(channel string, p, previous *reader.Publication) {
 	publication, delta := newPublication(p)
@@ -203,9 +203,9 @@ func (b *broker) deliver(channel string, p, previous *reader.Publication) {
 	_ = b.handler.HandlePublication(channel, publication, centrifuge.StreamPosition(p.Position), delta, before)
 }
 
-// rewound makes every subscriber find that it has lost its place: this offset is
+// missed makes every subscriber find that it has lost its place: this offset is
 // the node's sign for it.
-func (b *broker) rewound(channel string) {
+func (b *broker) missed(channel string) {
 	_ = b.handler.HandlePublication(channel, &centrifuge.Publication{Offset: math.MaxUint64}, centrifuge.StreamPosition{}, false, nil)
 }
 

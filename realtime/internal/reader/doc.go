@@ -8,9 +8,9 @@
 //     the top at that moment, once and in order, whatever the listening
 //     connection went through. Where the table does not have an offset any more
 //     (trimmed, or a new epoch), the next publication is handed on with its own
-//     position, so that the jump shows.
+//     position, so that the jump shows. Where there is no next one, Missed is called.
 //   - Where a history went back, after a failover to a server that lost its last
-//     commits, Rewound is called: its offsets are given out a second time.
+//     commits, Missed is called: its offsets are given out a second time.
 //   - Notifications are hints. Any hole in their offsets, a publication that was
 //     only announced, a reset of the listener and an overflow of the buffer lead
 //     to the same repair: read the table above the last offset handed on.

@@ -54,9 +54,10 @@ type Config struct {
 	// Previous says whether to remember the last publication of a subscribed
 	// channel. Nil: of none.
 	Previous func(channel string) bool
-	// Rewound tells that a subscribed channel's history has gone back behind what
-	// was handed on, and goes on from there with other publications.
-	Rewound func(channel string)
+	// Missed tells that what was handed on of a subscribed channel does not lead to
+	// its top: what comes next was trimmed, or the history has gone back and goes
+	// on from there with other publications.
+	Missed func(channel string)
 	// Presence hands on that somebody joined or left a subscribed channel.
 	Presence func(channel string, joined bool, meta string)
 	// Published answers a hand-over.
@@ -95,7 +96,7 @@ type Reader struct {
 // New makes a reader.
 func New(cfg Config) (*Reader, error) {
 	if cfg.Pool == nil || cfg.Keep == nil || cfg.Healthy == nil ||
-		cfg.Deliver == nil || cfg.Rewound == nil || cfg.Presence == nil || cfg.Published == nil || cfg.Lost == nil {
+		cfg.Deliver == nil || cfg.Missed == nil || cfg.Presence == nil || cfg.Published == nil || cfg.Lost == nil {
 		return nil, errors.New("configure the reader: Pool, Keep, Healthy and the callbacks are needed") //nolint:err113 // read by a person at start
 	}
 	if cfg.BufferBytes == 0 {

@@ -24,16 +24,18 @@ type repairs struct {
 	ready chan struct{}
 
 	mu      sync.Mutex
-	waiting map[string]*subscription
+	waiting map[*subscription]string // and their channels
 }
 
 func newRepairs() repairs {
-	return repairs{ready: make(chan struct{}, 1), waiting: map[string]*subscription{}}
+	return repairs{ready: make(chan struct{}, 1), waiting: map[*subscription]string{}}
 }
 
+// add takes what has ended too, which may come after the subscription that
+// followed it on the same channel and must not take its place.
 func (q *repairs) add(channel string, sub *subscription) {
 	q.mu.Lock()
-	q.waiting[channel] = sub
+	q.waiting[sub] = channel
 	q.mu.Unlock()
 	q.signal()
 }
@@ -45,20 +47,20 @@ func (q *repairs) signal() {
 	}
 }
 
-// take removes up to a statement's worth of channels.
-func (q *repairs) take() map[string]*subscription {
+// take removes up to a statement's worth of subscriptions.
+func (q *repairs) take() map[*subscription]string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	page := map[string]*subscription{}
-	for channel, sub := range q.waiting {
-		if len(page) == repairChannels {
+	some := map[*subscription]string{}
+	for sub, channel := range q.waiting {
+		if len(some) == repairChannels {
 			q.signal()
 			break
 		}
-		page[channel] = sub
-		delete(q.waiting, channel)
+		some[sub] = channel
+		delete(q.waiting, sub)
 	}
-	return page
+	return some
 }
 
 // repairAll repairs what waits until ctx ends. A page that could not be read is
@@ -70,7 +72,7 @@ func (r *Reader) repairAll(ctx context.Context) {
 			return
 		case <-r.repair.ready:
 		}
-		page := r.repair.take()
+		page := r.present(r.repair.take())
 		wait := postgres.NewBackoff(repairBackoffMin, repairBackoffMax)
 		for warned := false; ; warned = true {
 			err := r.repairPage(ctx, page)
@@ -85,6 +87,17 @@ func (r *Reader) repairAll(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// present leaves out the subscriptions that have ended.
+func (r *Reader) present(some map[*subscription]string) (page map[string]*subscription) {
+	page = make(map[string]*subscription, len(some))
+	for sub, channel := range some {
+		if r.subs.get(channel) == sub {
+			page[channel] = sub
+		}
+	}
+	return page
 }
 
 // repairPage is one round of repair for the channels in page. Those that need
@@ -128,7 +141,7 @@ func (r *Reader) repairPage(ctx context.Context, page map[string]*subscription) 
 		return fmt.Errorf("repair %d channels: %w", len(page), err)
 	}
 	for channel, sub := range page {
-		if counts[channel] == repairRows || sub.settle(tops[channel], func() { r.cfg.Rewound(channel) }) {
+		if counts[channel] == repairRows || sub.settle(tops[channel], func() { r.cfg.Missed(channel) }) {
 			r.repair.add(channel, sub)
 		}
 	}

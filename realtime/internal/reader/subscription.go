@@ -76,16 +76,19 @@ func (s *subscription) repaired(p Position, deliver func()) {
 }
 
 // settle ends a round that has read everything up to top, or the loading that
-// found top. It reports true if another round has to follow. rewound is called
-// when the history has gone back behind what was handed on: the database is
-// another one, which lost its last commits, and gives the same offsets again.
-func (s *subscription) settle(top Position, rewound func()) (again bool) {
+// found top. It reports true if another round has to follow. missed is called when
+// what was handed on does not lead to top: what is between was trimmed, and
+// perhaps nothing follows that would show the jump; or the history has gone back,
+// because the database is another one, which lost its last commits and gives the
+// same offsets again.
+func (s *subscription) settle(top Position, missed func()) (again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	back := top.Epoch == s.handed.Epoch && top.Offset < s.handed.Offset
-	s.handed = top // what is between was trimmed
-	if back && !s.ended {
-		rewound()
+	loading := s.handed == Position{}
+	jump := !loading && s.handed.Offset != top.Offset
+	s.handed = top
+	if jump && !s.ended {
+		missed()
 	}
 	unseen := s.seen != Position{} && (s.seen.Epoch != s.handed.Epoch || s.seen.Offset > s.handed.Offset)
 	s.busy = unseen || s.lost
@@ -109,7 +112,9 @@ func (s *subscription) end() {
 func (s *subscription) ack(p Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.acked = p
+	if p.Epoch != s.acked.Epoch || p.Offset > s.acked.Offset { // publishers are not told in order
+		s.acked = p
+	}
 }
 
 // subscriptions are those of this instance.

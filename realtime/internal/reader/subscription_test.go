@@ -57,7 +57,7 @@ type model struct {
 
 func (m *model) at(offset uint64) Position { return Position{Offset: offset, Epoch: "e"} }
 
-func (m *model) rewound() { require.Fail(m.t, "it never went back") }
+func (m *model) missed() { require.Fail(m.t, "everything is there") }
 
 func (m *model) deliver(offset uint64) {
 	require.Equal(m.t, m.want, offset, "a hole or a double")
@@ -91,7 +91,7 @@ func (m *model) load() {
 	}
 	m.loaded = true
 	m.want = m.top + 1 // what is there already is not the subscription's to hand on
-	m.repairing = m.sub.settle(m.at(m.top), m.rewound)
+	m.repairing = m.sub.settle(m.at(m.top), m.missed)
 }
 
 func (m *model) read() {
@@ -119,7 +119,7 @@ func (m *model) end() {
 	}
 	m.reading = false
 	if !m.full {
-		m.repairing = m.sub.settle(m.at(m.snapshot), m.rewound)
+		m.repairing = m.sub.settle(m.at(m.snapshot), m.missed)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestRepairGoesOnUntilNothingIsUnseen(t *testing.T) {
 	}
 }
 
-func never() { panic("it never went back") }
+func never() { panic("nothing was missed") }
 
 // A server that lost its last commits gives their offsets out again: whoever was
 // handed the lost ones is told, and the new ones are handed on.
@@ -174,6 +174,34 @@ func TestHistoryThatWentBack(t *testing.T) {
 	require.True(t, s.miss())
 	s.settle(Position{1, "e"}, func() { told++ })
 	require.Equal(t, 1, told, "nobody listens any more")
+}
+
+// What was trimmed before a repair could read it is told, since nothing may follow
+// that would show the jump. A new epoch that misses nothing is not.
+func TestWhatWasTrimmedIsTold(t *testing.T) {
+	t.Parallel()
+	s := &subscription{stored: true, handed: Position{1, "e"}}
+	require.True(t, s.miss())
+	s.round()
+	told := 0
+	require.False(t, s.settle(Position{3, "e"}, func() { told++ }))
+	require.Equal(t, 1, told)
+	require.True(t, s.miss())
+	require.False(t, s.settle(Position{3, "f"}, never))
+	require.True(t, s.miss())
+	require.False(t, s.settle(Position{4, "g"}, func() { told++ }))
+	require.Equal(t, 2, told)
+}
+
+// A subscription that has ended may still be put in for repair, after the one that
+// followed it on the same channel, which must not be forgotten for that.
+func TestEndedSubscriptionDoesNotTakeTheNextOnesPlace(t *testing.T) {
+	t.Parallel()
+	ended, next := &subscription{ended: true}, &subscription{stored: true, busy: true}
+	r := &Reader{repair: newRepairs(), subs: subscriptions{byName: map[string]*subscription{"c": next}}}
+	r.repair.add("c", next)
+	r.repair.add("c", ended)
+	require.Equal(t, map[string]*subscription{"c": next}, r.present(r.repair.take()))
 }
 
 func TestEndedSubscriptionHandsOnNothing(t *testing.T) {
@@ -195,6 +223,7 @@ func TestTopIsKnownOnlyWhenItIsRight(t *testing.T) {
 	require.True(t, known)
 	require.Equal(t, Position{3, "e"}, p)
 	s.ack(Position{4, "e"})
+	s.ack(Position{2, "e"})
 	_, known = s.top()
 	require.False(t, known, "a publisher was told of more")
 	require.False(t, s.offer(Position{4, "e"}, false, func() {}))

@@ -220,12 +220,11 @@ func TestKeysAreFetchedFromTimeToTime(t *testing.T) {
 	pair := newPair(t, jwt.SigningMethodES256)
 	answer := keySet(t, map[string]keyPair{"1": pair})
 	synctest.Test(t, func(t *testing.T) {
-		asked := 0
+		var asked atomic.Int64
 		j := newJWKS("https://id.example/jwks", NewStore(nil, nil, nil).log, time.Now)
 		j.client.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
-			asked++
 			recorder := httptest.NewRecorder()
-			if asked > 1 { // after it: a failure, then well again
+			if asked.Add(1) > 1 { // after it: a failure, then well again
 				answer(recorder)
 			} else {
 				recorder.WriteHeader(http.StatusBadGateway)
@@ -235,15 +234,15 @@ func TestKeysAreFetchedFromTimeToTime(t *testing.T) {
 		ctx := t.Context()
 		go j.run(ctx)
 		time.Sleep(time.Second)
-		require.Equal(t, 1, asked, "at the start")
+		require.EqualValues(t, 1, asked.Load(), "at the start")
 		require.True(t, j.stale())
 		time.Sleep(jwksRetry + jwksRetry/10)
-		require.Equal(t, 2, asked, "soon after a failure")
+		require.EqualValues(t, 2, asked.Load(), "soon after a failure")
 		require.False(t, j.stale())
 		time.Sleep(jwksEvery - time.Minute)
-		require.Equal(t, 2, asked)
+		require.EqualValues(t, 2, asked.Load())
 		time.Sleep(time.Minute + jwksEvery/10)
-		require.Equal(t, 3, asked)
+		require.EqualValues(t, 3, asked.Load())
 	})
 }
 

@@ -19,7 +19,7 @@
 //	   |                   \--hub or Stop ends it--> closing (close frame, <= 5 s)--^
 //	   \--never upgraded, 5 s--> released
 //
-// WebSocket connections leave fasthttp when they are upgraded (Prepare makes the server let go of them), so
+// Connections leave fasthttp when they are upgraded or begin to stream (Prepare makes the server let go of them), so
 // this package does for them what a server does: it counts them against a limit, and Stop ends them with code
 // 3001, which tells clients to reconnect, and waits.
 //

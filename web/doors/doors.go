@@ -38,7 +38,7 @@ type Config struct {
 	// Origins says whether a page of this origin, as its browser writes it, may open connections to this
 	// host. The request's own host and whatever is configured should be allowed, without regard to case.
 	Origins func(origin, host string) bool
-	// MaxConnections bounds what is open at once; 0 means 20,000 (a polled one takes about 11 kB, other WebSockets 20).
+	// MaxConnections bounds what is open at once; 0 means 20,000 (a polled one takes about 11 kB, others 20).
 	MaxConnections int
 	// Heartbeat is how often streams and plain WebSockets hear something; 0 means 15 s.
 	Heartbeat time.Duration

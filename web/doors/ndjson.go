@@ -1,15 +1,13 @@
 package doors
 
 import (
-	"bufio"
-
 	"github.com/millrace-dev/millrace/realtime"
 )
 
 // ndjson is the format application/x-ndjson: the messages of this package, one a line. A blank line, which readers
-// of NDJSON skip, is its sign of life. Write errors stay in the writer until it is flushed.
+// of NDJSON skip, is its sign of life.
 type ndjson struct {
-	to   *bufio.Writer
+	to   *outflow
 	line []byte // used again for each
 }
 

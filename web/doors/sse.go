@@ -1,7 +1,6 @@
 package doors
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"math/rand/v2"
@@ -18,9 +17,9 @@ const (
 )
 
 // sse is the format text/event-stream (WHATWG HTML, 9.2). Each event's id holds the positions of all the stream's
-// channels. Write errors stay in the writer until it is flushed.
+// channels.
 type sse struct {
-	to *bufio.Writer
+	to *outflow
 	at positions
 }
 

@@ -2,8 +2,8 @@ package doors
 
 import (
 	"bufio"
+	"bytes"
 	"net"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -43,23 +43,58 @@ func (d *Doors) Stream(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	c.Set(fiber.HeaderVary, fiber.HeaderAccept)
 	c.Set("X-Accel-Buffering", "no") // nginx would collect the events
-	// The write deadlines of a stream must not outlive it.
 	c.Context().SetConnectionClose()
-	conn := c.Context().Conn()
-	// The writer runs in any case, also when the answer's head cannot be written any more.
-	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
-		defer place.leave()
-		defer stream.Close()
-		defer d.recovered()
-		if !place.claim(stream.Disconnect, func() { _ = conn.Close() }) {
-			stream.Disconnect(shutdownCode, shutdownReason)
+	if c.Method() == fiber.MethodHead {
+		place.leave()
+		stream.Close()
+		c.Context().SetBodyStreamWriter(func(*bufio.Writer) {}) // of unknown length
+		return nil
+	}
+	return d.answerStream(c, place, stream, func(out *outflow) format { return formatOf(kind, out, at) })
+}
+
+// answerStream takes the connection out of the server, as of a WebSocket, so that only what is written at the
+// time has a buffer. The answer's head is what the server would have written.
+func (d *Doors) answerStream(c *fiber.Ctx, place *place, stream *realtime.Stream, as func(*outflow) format) error {
+	lost := func() {
+		place.leave()
+		stream.Close()
+	}
+	if !c.App().Server().KeepHijackedConns {
+		lost()
+		return errNotPrepared
+	}
+	request := c.Context() // the server keeps it until the handler has returned
+	request.HijackSetNoResponse(true)
+	request.Hijack(func(hijacked net.Conn) {
+		conn, _, err := release(hijacked)
+		if err != nil {
+			_ = conn.Close()
+			lost()
+			return
 		}
-		d.writeStream(&flusher{to: w, conn: conn, timeout: d.config.WriteTimeout}, formatOf(kind, w, at), stream)
+		head := &request.Response.Header
+		head.SetContentLength(-1) // in chunks
+		out := &outflow{conn: conn, timeout: d.config.WriteTimeout, head: bytes.Clone(head.Header())}
+		go d.serveStream(place, out, as(out), stream)
 	})
 	return nil
 }
 
-func formatOf(kind string, w *bufio.Writer, at positions) format {
+// serveStream owns the connection of a stream until it is closed.
+func (d *Doors) serveStream(place *place, out *outflow, as format, stream *realtime.Stream) {
+	defer place.leave()
+	defer stream.Close()
+	cut := func() { _ = out.conn.Close() }
+	defer cut()
+	defer d.recovered()
+	if !place.claim(stream.Disconnect, cut) {
+		stream.Disconnect(shutdownCode, shutdownReason)
+	}
+	d.writeStream(out, as, stream)
+}
+
+func formatOf(kind string, w *outflow, at positions) format {
 	if kind == mimeNDJSON {
 		return &ndjson{to: w}
 	}
@@ -67,13 +102,13 @@ func formatOf(kind string, w *bufio.Writer, at positions) format {
 }
 
 // writeStream writes the stream's events until it ends or the peer is gone.
-func (d *Doors) writeStream(out *flusher, as format, stream *realtime.Stream) {
+func (d *Doors) writeStream(out *outflow, as format, stream *realtime.Stream) {
 	as.begin()
 	for out.flush() == nil {
 		events, err := stream.Next(d.config.Heartbeat)
 		if err != nil {
 			as.end(whyEnded(err))
-			_ = out.flush() // the peer may be gone
+			_ = out.end() // the peer may be gone
 			return
 		}
 		if len(events) == 0 {
@@ -81,21 +116,9 @@ func (d *Doors) writeStream(out *flusher, as format, stream *realtime.Stream) {
 		}
 		for _, event := range events {
 			as.event(event)
+			if out.Len() > writeBuffer && out.flush() != nil {
+				return
+			}
 		}
 	}
-}
-
-// flusher sends what was written.
-type flusher struct {
-	to      *bufio.Writer
-	conn    net.Conn
-	timeout time.Duration
-}
-
-// flush tells whether any of it failed.
-func (f *flusher) flush() error {
-	if err := f.conn.SetWriteDeadline(time.Now().Add(f.timeout)); err != nil {
-		return err //nolint:wrapcheck // ends the connection, nobody reads it
-	}
-	return f.to.Flush() //nolint:wrapcheck // ends the connection, nobody reads it
 }

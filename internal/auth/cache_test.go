@@ -30,7 +30,7 @@ func TestCacheAsksOnceForMany(t *testing.T) {
 			require.Equal(t, 7, got)
 		})
 	}
-	require.Eventually(t, func() bool { return loads.Load() == 1 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return loads.Load() == 1 }, patience, time.Millisecond)
 	close(release)
 	wg.Wait()
 	require.EqualValues(t, 1, loads.Load())

@@ -20,11 +20,18 @@ const promise = 5 * time.Second
 // node is a store as one instance has it, with a listening connection.
 func node(t *testing.T, db *testdb.DB) *Store {
 	t.Helper()
+	store := toldNode(t, db)
+	run(t, store)
+	return store
+}
+
+// toldNode is one that looks for nothing by itself: what it knows came by NOTIFY, or is too old for its cache.
+func toldNode(t *testing.T, db *testdb.DB) *Store {
+	t.Helper()
 	listener := postgres.NewListener(postgres.ListenerConfig{URL: db.URL, Logger: slog.New(slog.DiscardHandler)})
 	store := NewStore(db.Pool, listener, nil)
 	require.NoError(t, listener.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, listener.Stop(context.Background())) })
-	run(t, store)
 	return store
 }
 

@@ -32,7 +32,7 @@ func TestSessionEndsEverywhere(t *testing.T) {
 		require.Eventually(t, func() bool {
 			_, err := store.AuthenticateSession(t.Context(), session.Secret)
 			return err == ErrUnauthenticated //nolint:errorlint // it is returned as it is
-		}, 2*promise, 20*time.Millisecond)
+		}, patience, 20*time.Millisecond)
 	}
 	mustIdentity(t, here, text) // the key itself goes on
 }
@@ -127,7 +127,7 @@ func TestSessionsEndIsTold(t *testing.T) {
 		select {
 		case ended := <-told[store]:
 			require.Equal(t, Revoked{Session: session.Identity.Session}, ended)
-		case <-time.After(2 * promise):
+		case <-time.After(patience):
 			require.Fail(t, "not told")
 		}
 	}

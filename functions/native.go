@@ -52,12 +52,20 @@ func (s *Service) RegisterNative(name string, fn NativeFunc, settings jobs.Setti
 	return nil
 }
 
-// storeLimits makes the limits of the program's functions known to the claims of all instances.
-func (s *Service) storeLimits(ctx context.Context) error {
-	for _, name := range slices.Sorted(maps.Keys(s.native)) {
+// storeNative makes the program's functions known to millrace.enqueue, and their limits to the claims of all instances.
+func (s *Service) storeNative(ctx context.Context) error {
+	names := slices.Sorted(maps.Keys(s.native))
+	configs := make([]runtimes.Config, len(names))
+
+	for i, name := range names {
+		configs[i] = s.native[name].function.Config
 		if err := jobs.StoreLimits(ctx, s.pool, name, s.native[name].settings.Limits); err != nil {
 			return err //nolint:wrapcheck // it says what was being done
 		}
+	}
+
+	if _, err := s.pool.Exec(ctx, sqlNativeStore, names, configs); err != nil {
+		return fmt.Errorf("store the functions of the program: %w", err)
 	}
 
 	return nil

@@ -106,7 +106,7 @@ func (s *Service) Start(ctx context.Context) error {
 		return fmt.Errorf("start functions: %w", err)
 	}
 
-	if err := errors.Join(s.live.refresh(ctx), s.storeLimits(ctx)); err != nil {
+	if err := errors.Join(s.live.refresh(ctx), s.storeNative(ctx)); err != nil {
 		return errors.Join(fmt.Errorf("start functions: %w", err), s.Stop(context.WithoutCancel(ctx)))
 	}
 	s.Go(s.follow)

@@ -27,6 +27,8 @@ var (
 	sqlVersionFiles string
 	//go:embed sql/file_insert.sql
 	sqlFileInsert string
+	//go:embed sql/native_store.sql
+	sqlNativeStore string
 	//go:embed sql/live_set.sql
 	sqlLiveSet string
 	//go:embed sql/live_revision.sql

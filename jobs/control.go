@@ -11,6 +11,8 @@ func (s *Service) heard(payload string) {
 			}
 		case h.kind == hintState && (h.state == StateScheduled || h.state == StateRetrying):
 			s.promoter.expect(0)
+		case h.kind == hintEnqueued:
+			s.follower.follow(h.queue)
 		case h.kind == hintSchedule:
 			s.scheduler.expect(0)
 		}

@@ -26,6 +26,7 @@ const (
 	hintLog      hintKind = 'l' // l <id>: log lines were added
 	hintCancel   hintKind = 'c' // c <id> <attempt>: the node that runs this attempt stops it
 	hintSchedule hintKind = 't' // t 0: schedules changed
+	hintEnqueued hintKind = 'e' // e 0 <queue>: transactions enqueue; no queue: jobs that wait for their time
 )
 
 // hint tells every node that something about a job changed. It may get lost, and says nothing that the rows do
@@ -38,6 +39,7 @@ type hint struct {
 	function string  // hintState
 	percent  float64 // hintProgress
 	message  string  // hintProgress, at most maxProgressMessage bytes
+	queue    string  // hintEnqueued
 }
 
 func stateHint(id int64, state State, attempt int, function string) hint {
@@ -67,6 +69,9 @@ func (h hint) append(buf []byte) []byte {
 	case hintCancel:
 		buf = append(buf, ' ')
 		buf = strconv.AppendInt(buf, int64(h.attempt), 10)
+	case hintEnqueued:
+		buf = append(buf, ' ')
+		buf = append(buf, h.queue...)
 	case hintLog, hintSchedule:
 	}
 
@@ -135,6 +140,10 @@ func parseHint(line string) (hint, bool) {
 		h.attempt, err = strconv.Atoi(rest)
 
 		return h, err == nil
+	case hintEnqueued:
+		h.queue = rest
+
+		return h, true
 	case hintLog, hintSchedule:
 		return h, rest == ""
 	}

@@ -10,7 +10,7 @@ import (
 
 func drawHint(t *rapid.T) hint {
 	h := hint{
-		kind: rapid.SampledFrom([]hintKind{hintState, hintProgress, hintLog, hintCancel}).Draw(t, "kind"),
+		kind: rapid.SampledFrom([]hintKind{hintState, hintProgress, hintLog, hintCancel, hintEnqueued}).Draw(t, "kind"),
 		id:   rapid.Int64Min(1).Draw(t, "id"),
 	}
 
@@ -25,6 +25,8 @@ func drawHint(t *rapid.T) hint {
 		h.message = rapid.StringN(0, -1, maxProgressMessage).Draw(t, "message")
 	case hintCancel:
 		h.attempt = rapid.IntRange(1, 100).Draw(t, "attempt")
+	case hintEnqueued:
+		h.queue = rapid.SampledFrom([]string{"", "default", "a-b_c"}).Draw(t, "queue")
 	case hintLog:
 	}
 

@@ -30,6 +30,7 @@ type Service struct {
 	reports   *reportWriter
 	lease     *lease
 	promoter  *promoter
+	follower  *follower
 	scheduler *scheduler
 	sweeper   *sweeper
 	worker    *worker
@@ -79,6 +80,7 @@ func (s *Service) assemble() error {
 	s.reports = newReportWriter(s.pool, s.log)
 
 	waker := newWaker()
+	s.follower = newFollower(s.cfg.Queues, waker.wake, s.promoter.expect)
 
 	d := &dispatcher{
 		executor:  s.cfg.Executor,
@@ -127,6 +129,10 @@ func (s *Service) Start(ctx context.Context) error {
 
 	if s.stopped {
 		return ErrStopped
+	}
+
+	if err := s.tellSettings(ctx); err != nil {
+		return fmt.Errorf("start jobs: %w", err)
 	}
 
 	if err := s.group.Start(ctx); err != nil {

@@ -73,5 +73,5 @@ func commandProblem(err error) *Problem {
 		return nil
 	}
 	_, detail, _ := strings.Cut(err.Error(), realtime.ErrCommand.Error()+": ")
-	return newProblem(CodeValidationFailed, clip(detail))
+	return impossible(detail)
 }

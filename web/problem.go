@@ -73,6 +73,13 @@ func fieldProblem(code Code, fields ...FieldError) *Problem {
 	return p
 }
 
+// impossible is a refusal in words, of what no single field is to blame for.
+func impossible(detail string) *Problem {
+	p := newProblem(CodeValidationFailed, clip(detail))
+	p.Hint = "" // there are no fields to look at
+	return p
+}
+
 // Error makes a problem an error, so that handlers return it.
 func (p *Problem) Error() string {
 	if p.Detail == "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ func (v *version) UnmarshalJSON(data []byte) error {
 	}
 	n, err := strconv.ParseUint(string(bytes.Trim(data, `"`)), 10, 64)
 	if err != nil {
-		return &json.UnmarshalTypeError{Value: "value that is no whole number", Field: "version"}
+		return &json.UnmarshalTypeError{Value: "value that is no whole number", Type: reflect.TypeFor[version]()}
 	}
 	*v = version(n)
 	return nil
@@ -136,6 +137,6 @@ func optionsProblem(err error) *Problem {
 		return nil
 	}
 	_, detail, _ := strings.Cut(err.Error(), realtime.ErrOptions.Error()+": ")
-	names := strings.NewReplacer("VersionEpoch", "version_epoch", "Version ", "version ", "HistoryTTL", "history_ttl", "Delta", "delta")
-	return newProblem(CodeValidationFailed, clip(names.Replace(detail)))
+	names := strings.NewReplacer("VersionEpoch", "version_epoch", "Version", "version", "HistoryTTL", "history_ttl", "Delta", "delta")
+	return impossible(names.Replace(detail))
 }

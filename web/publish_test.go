@@ -41,7 +41,10 @@ func TestPublishOptions(t *testing.T) {
 	} {
 		got := e.do(http.MethodPost, "/v1/channels/room:1/messages"+query, devKey, `1`)
 		require.Equal(t, code, got.problem(t).Code, "%.60s: %s", query, got.body)
-		require.NotContains(t, got.body, "HistoryTTL", "fields have their names of here")
+		for _, wrong := range []string{"HistoryTTL", "Version", "Delta"} {
+			require.NotContains(t, got.body, wrong, "fields have their names of here")
+		}
+		require.Equal(t, strings.Contains(got.body, "Each entry of 'errors'"), got.problem(t).Errors != nil && code == CodeValidationFailed, got.body)
 	}
 	require.Contains(t, e.do(http.MethodPost, "/v1/channels/room:1/messages?history_ttl=9h", devKey, `1`).body, "history_ttl must be between 0 and the namespace's, 10m0s")
 }
@@ -88,6 +91,8 @@ func TestBatchOfMessages(t *testing.T) {
 		`{"channel":"bytes:1","base64":"%"}`,
 		`{"channel":"room:1","data":1,"options":{"ttl":1}}`,
 		`not JSON`,
+		`{"channel":"room:1","data":1,"options":{"version":-1}}`,
+		`{"channel":"room:1","data":1,"options":{"version":"x"}}`,
 		`{"channel":"room:1","data":5}`,
 	}, "\n"))
 	type brief struct {
@@ -110,8 +115,9 @@ func TestBatchOfMessages(t *testing.T) {
 		{2, "room:1", 3, ""}, {3, "room:1", 3, ""}, {4, "room:1", 3, ""}, {5, "bytes:1", 1, ""},
 		{6, "", 0, CodeValidationFailed}, {7, "", 0, CodeValidationFailed}, {8, "", 0, CodeValidationFailed}, {9, "", 0, CodeValidationFailed},
 		{10, "", 0, CodeValidationFailed}, {11, "", 0, CodeValidationFailed}, {12, "", 0, CodeInvalidRequest}, {13, "", 0, CodeInvalidJSON},
-		{14, "room:1", 4, ""},
+		{14, "", 0, CodeInvalidRequest}, {15, "", 0, CodeInvalidRequest}, {16, "room:1", 4, ""},
 	}, got)
+	require.Equal(t, []FieldError{{"options.version", "cannot be a value that is no whole number"}}, results[len(results)-2].Error.Errors)
 	require.True(t, results[6].Repeated)
 	require.True(t, results[7].Skipped)
 	require.Contains(t, e.do(http.MethodGet, "/v1/channels/bytes:1/history", devKey, "").body, `"base64":"AP8="`)

@@ -132,13 +132,15 @@ func (o *PublishOptions) validate(settings *Namespace) error {
 		{o.Version == 0 && o.VersionEpoch != "", "VersionEpoch goes with a Version"},
 		{len(o.VersionEpoch) > MaxVersionEpochBytes || !plainText(o.VersionEpoch), "VersionEpoch must be text of at most 255 bytes"},
 		{(o.Version > 0 || o.HistoryTTL > 0) && !keeps, "Version and HistoryTTL need a channel with history"},
-		{o.HistoryTTL < 0 || o.HistoryTTL > settings.HistoryTTL, "HistoryTTL must be between 0 and the namespace's"},
 		{o.Delta && (!settings.Delta || !keeps), "the channel's namespace does not allow Delta"},
 		{len(o.Tags) > MaxTags, "there must be at most 16 tags"},
 	} {
 		if rule.broken {
 			return fmt.Errorf("%w: %s", ErrOptions, rule.message)
 		}
+	}
+	if o.HistoryTTL < 0 || o.HistoryTTL > settings.HistoryTTL {
+		return fmt.Errorf("%w: HistoryTTL must be between 0 and the namespace's, %s", ErrOptions, settings.HistoryTTL)
 	}
 	return validateTags(o.Tags)
 }

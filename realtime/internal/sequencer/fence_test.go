@@ -141,8 +141,8 @@ func TestHungOwnerIsReplaced(t *testing.T) {
 	_, _, err = hung.takeover(t.Context(), conn)
 	require.NoError(t, err)
 
-	n := startNode(t, db, nil)
 	began := time.Now()
+	n := startNode(t, db, nil)
 	_, err = n.Publish(t.Context(), Message{Channel: "c"}) // waits in the outbox
 	require.NoError(t, err)
 	require.Greater(t, time.Since(began), time.Second, "the lock was not held")

@@ -74,12 +74,39 @@ func TestHungPinIsReplaced(t *testing.T) {
 	require.NoError(t, hung.pin.hold(t.Context(), time.Now()))
 	require.True(t, hung.pin.gate, "nobody need notify")
 
-	n := startNode(t, db, behindAProxy)
 	began := time.Now()
+	n := startNode(t, db, behindAProxy)
 	_, err = n.Publish(t.Context(), Message{Channel: "c"}) // waits in the outbox
 	require.NoError(t, err)
 	require.Greater(t, time.Since(began), 2*time.Second, "the lock was not held")
 	require.ErrorIs(t, hung.pin.hold(t.Context(), time.Now().Add(pinEvery)), errUnpinned)
+}
+
+// An owner that hangs in the middle of a transaction is replaced too: the row that
+// it holds there is let go.
+func TestHungOwnerBehindAProxyLetsGoOfItsTransaction(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	hung := stranger(t, db)
+	behindAProxy(&hung.cfg)
+	conn, err := hung.connect(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { hung.disconnect(conn) })
+	won, err := hung.tryElection(t.Context(), conn)
+	require.NoError(t, err)
+	require.True(t, won)
+	term, seq, err := hung.takeover(t.Context(), conn)
+	require.NoError(t, err)
+	sql(t, db, "select millrace.publish('c', '1'::jsonb)")
+	rows, err := newOwner(hung.Sequencer, conn, term, seq).beginTake(t.Context())
+	require.NoError(t, err)
+	require.Len(t, rows, 1)
+
+	n := startNode(t, db, behindAProxy)
+	r, err := n.Publish(t.Context(), Message{Channel: "c"})
+	require.NoError(t, err)
+	require.EqualValues(t, 2, r.Offset, "what the transaction had taken comes first")
+	requireGapless(t, db)
 }
 
 // Behind a proxy the server process outlives the session. What may still commit an insert is its transaction.

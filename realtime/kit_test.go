@@ -34,6 +34,9 @@ func startHubOn(t *testing.T, db *testdb.DB, node string, config realtime.Config
 	if config.Logger == nil {
 		config.Logger = quiet
 	}
+	if config.PingInterval == 0 {
+		config.PingInterval = time.Hour // the peers never answer, and take every frame for one that they wait for
+	}
 	config.Pool, config.URL, config.NodeID = db.Pool, db.URL, node
 	config.Listener = postgres.NewListener(postgres.ListenerConfig{URL: db.URL, Logger: config.Logger})
 	hub, err := realtime.New(config)

@@ -79,7 +79,7 @@ func startSeverable(t *testing.T, db, hears *testdb.DB, node string, config real
 	pool, err := pgxpool.NewWithConfig(t.Context(), poolConfig)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	config.Pool, config.URL, config.NodeID, config.Logger = pool, db.URL, node, quiet
+	config.Pool, config.URL, config.NodeID, config.Logger, config.PingInterval = pool, db.URL, node, quiet, time.Hour
 	config.Listener = postgres.NewListener(postgres.ListenerConfig{URL: hears.URL, Logger: quiet})
 	i.Hub, err = realtime.New(config)
 	require.NoError(t, err)
@@ -99,7 +99,7 @@ func startSeverable(t *testing.T, db, hears *testdb.DB, node string, config real
 
 // withPresence are namespaces of all kinds.
 func withPresence() realtime.Config {
-	return realtime.Config{PingInterval: time.Hour, Namespaces: []realtime.Namespace{ // the peers never answer
+	return realtime.Config{Namespaces: []realtime.Namespace{
 		{Name: "", Ephemeral: true, Presence: true, JoinLeave: true},
 		{Name: "quiet", Ephemeral: true, Presence: true},
 		{Name: "told", Ephemeral: true, JoinLeave: true},
@@ -173,7 +173,7 @@ func (p *peer) heard(channel string) []string {
 
 func startInMemory(t *testing.T, config realtime.Config) *realtime.Hub {
 	t.Helper()
-	config.Logger = quiet
+	config.Logger, config.PingInterval = quiet, time.Hour
 	hub, err := realtime.NewInMemory(config)
 	require.NoError(t, err)
 	require.NoError(t, hub.Start(t.Context()))

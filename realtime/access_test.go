@@ -78,11 +78,20 @@ func TestAnonymousConnections(t *testing.T) {
 	require.True(t, hub.AdmitsAnonymous())
 	p := connected(t, hub, nil)
 	require.NotNil(t, p.ask("subscribe", `{"channel":"all:a"}`).at("subscribe"))
-	require.InEpsilon(t, 103, p.ask("subscribe", `{"channel":"user:"}`).at("error", "code"), 4)
+	require.InEpsilon(t, 107, p.ask("subscribe", `{"channel":"user:"}`).at("error", "code"), 0)
 	require.InEpsilon(t, 103, p.ask("publish", `{"channel":"all:a","data":1}`).at("error", "code"), 0)
 	bad := open(t, hub, nil)
 	bad.send("connect", 1, `{"token":"bad"}`)
 	require.Equal(t, uint32(3500), bad.ending().code, "a bad token is not taken for none")
+}
+
+// Who was let in just before the last rule for anyone went is sent away, and not only those who were there.
+func TestAnonymousConnectionThatComesLate(t *testing.T) {
+	t.Parallel()
+	hub := startHub(t, realtime.Config{})
+	late := open(t, hub, &realtime.Credentials{}) // as its door admitted it
+	late.send("connect", 1, `{}`)
+	require.Equal(t, uint32(3500), late.ending().code)
 }
 
 // tokens is an AuthorizeSubscription: "user/channel/seconds[/key]".
@@ -149,7 +158,7 @@ func TestSubscriptionTokenRunsOut(t *testing.T) {
 	t.Parallel()
 	hub := startHub(t, realtime.Config{AuthorizeSubscription: tokens})
 	p := connected(t, hub, &realtime.Credentials{User: "ann"})
-	require.NotNil(t, p.ask("subscribe", `{"channel":"room:a","token":"ann room:a 0.5"}`).at("subscribe"))
+	require.NotNil(t, p.ask("subscribe", `{"channel":"room:a","token":"ann room:a 1.5"}`).at("subscribe"))
 	require.NotNil(t, p.ask("subscribe", `{"channel":"room:b","token":"ann room:b 60"}`).at("subscribe"))
 	m := p.next()
 	require.Equal(t, "room:a", m.at("push", "channel"), m)
@@ -191,7 +200,7 @@ func TestRefreshKeepsSubscriptionTokens(t *testing.T) {
 func TestClientLimits(t *testing.T) {
 	t.Parallel()
 	hub := startHub(t, realtime.Config{
-		PublishRate: 3, CommandRate: 10, ChannelLimit: 5, ConnectionsPerUser: 2,
+		PublishRate: 1, CommandRate: 10, ChannelLimit: 5, ConnectionsPerUser: 2,
 		Namespaces: []realtime.Namespace{settings("", nil), settings("fast", func(n *realtime.Namespace) { n.PublishRate = 50 })},
 	})
 	t.Run("publishes", func(t *testing.T) {
@@ -214,6 +223,26 @@ func TestClientLimits(t *testing.T) {
 	t.Run("publishes without end", func(t *testing.T) {
 		t.Parallel()
 		p := connected(t, hub, grants("eve"))
+		for n := range 1000 {
+			if !p.send("publish", 100+n, `{"channel":"a","data":1}`) {
+				break
+			}
+		}
+		require.Equal(t, uint32(3013), p.ending().code)
+	})
+	t.Run("publishes that have to wait", func(t *testing.T) {
+		t.Parallel()
+		slow := slowTokens{make(chan struct{}), make(chan struct{})}
+		busy := startHub(t, realtime.Config{AuthorizeSubscription: slow.authorize, CommandRate: 10, ChannelLimit: 5})
+		p := connected(t, busy, grants("fay"))
+		p.send("subscribe", 50, `{"channel":"a","token":"x"}`)
+		<-slow.entered
+		slow.release <- struct{}{}
+		for p.next().at("subscribe") == nil {
+		}
+		p.send("sub_refresh", 51, `{"channel":"a","token":"x"}`)
+		<-slow.entered
+		defer close(slow.release)
 		for n := range 1000 {
 			if !p.send("publish", 100+n, `{"channel":"a","data":1}`) {
 				break

@@ -48,6 +48,14 @@ func (l *clientLimits) publish(settings *Namespace, config *Config) bool {
 	return bucket.Allow()
 }
 
+// tooFast refuses a publish. Whoever does not slow down for that is disconnected.
+func (h *Hub) tooFast(conn *connection) error {
+	if !conn.limits.command(&h.config) {
+		return centrifuge.DisconnectTooManyRequests
+	}
+	return centrifuge.ErrorTooManyRequests
+}
+
 // commandRead is called before each command of a client; an error ends the connection.
 func (h *Hub) commandRead(client *centrifuge.Client, event centrifuge.CommandReadEvent) error {
 	if event.Command.Publish != nil { // has a limit of its own

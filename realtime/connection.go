@@ -42,6 +42,21 @@ func (c *connection) credentials() Credentials {
 	return Credentials{}
 }
 
+// extend changes when the credentials in force expire, and nothing else of them: a token that is taken meanwhile stays.
+func (c *connection) extend(until time.Time) {
+	for {
+		current := c.current.Load()
+		if current == nil {
+			return
+		}
+		changed := *current
+		changed.ExpiresAt = until
+		if c.current.CompareAndSwap(current, &changed) {
+			return
+		}
+	}
+}
+
 // endsBy says whether a revocation is about the connection's credentials, or about one of its subscription tokens.
 func (c *connection) endsBy(revoked *revocation, client string) bool {
 	credentials := c.credentials()

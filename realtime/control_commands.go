@@ -41,8 +41,8 @@ type RefreshOptions struct {
 
 // Disconnect closes a user's, a client's or a key's connections on all nodes. It returns once the command is
 // committed; each node carries it out once, within moments, and one that cannot reach the database when it can again
-// (within an hour). Connections that began more than 5 s after the command are spared. The errors are ErrCommand and
-// ErrNotRunning.
+// (within an hour). Connections that began more than 5 s after the command are spared, with Reconnect all that began
+// after it. The errors are ErrCommand and ErrNotRunning.
 func (h *Hub) Disconnect(ctx context.Context, target Target, options DisconnectOptions) error {
 	disconnect, err := options.disconnect()
 	if err == nil {
@@ -202,11 +202,8 @@ func (h *Hub) carryRefresh(_ command, r refreshCommand) {
 			client.Disconnect(centrifuge.DisconnectExpired)
 			continue
 		}
-		conn := connectionOf(client.Context())
-		credentials := conn.credentials()
-		credentials.ExpiresAt = r.ExpiresAt
-		conn.current.Store(&credentials)
-		if err := client.Refresh(centrifuge.WithRefreshExpireAt(expireAt(credentials.ExpiresAt))); err != nil {
+		connectionOf(client.Context()).extend(r.ExpiresAt)
+		if err := client.Refresh(centrifuge.WithRefreshExpireAt(expireAt(r.ExpiresAt))); err != nil {
 			h.log.Debug("realtime: a refreshed connection was closing", "err", err)
 		}
 	}

@@ -44,6 +44,21 @@ func TestDisconnectOverNodes(t *testing.T) {
 	require.Eventually(t, func() bool { return here.Connections() == 0 && there.Connections() == 1 }, patience, time.Millisecond)
 }
 
+// Those who are told to come back may do so at once.
+func TestWhoIsToldToReconnectMay(t *testing.T) {
+	t.Parallel()
+	hub := startHub(t, realtime.Config{})
+	for _, options := range []realtime.DisconnectOptions{{Reconnect: true}, {Code: 4100, Reconnect: true}} {
+		connectedBefore := connected(t, hub, grants("ann"))
+		require.NoError(t, hub.Disconnect(t.Context(), realtime.Target{User: "ann"}, options))
+		connectedBefore.ending()
+		back := connected(t, hub, grants("ann"))
+		require.NotNil(t, back.ask("subscribe", `{"channel":"a"}`).at("subscribe"))
+		require.Empty(t, back.closed)
+		back.session.Close()
+	}
+}
+
 func TestUnsubscribeOverNodes(t *testing.T) {
 	t.Parallel()
 	db := testdb.New(t)

@@ -85,6 +85,10 @@ func (h *Hub) connected(client *centrifuge.Client) {
 		client.Disconnect(*disconnect)
 		return
 	}
+	if credentials := conn.credentials(); credentials.anonymous() && !h.AdmitsAnonymous() { // any more
+		client.Disconnect(centrifuge.DisconnectInvalidToken)
+		return
+	}
 	client.OnSubscribe(func(event centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
 		if !conn.subscribes.do(subscribesAtOnce, h.config.ChannelLimit, h.spawn, func() { h.subscribe(client, event, answer) }) {
 			answer(centrifuge.SubscribeReply{}, centrifuge.ErrorTooManyRequests)
@@ -101,7 +105,7 @@ func (h *Hub) connected(client *centrifuge.Client) {
 	})
 	client.OnPublish(func(event centrifuge.PublishEvent, answer centrifuge.PublishCallback) {
 		if !conn.publishes.do(1, publishesWaiting, h.spawn, func() { answer(h.clientPublish(client, event)) }) {
-			answer(centrifuge.PublishReply{}, centrifuge.ErrorTooManyRequests)
+			answer(centrifuge.PublishReply{}, h.tooFast(conn))
 		}
 	})
 	client.OnHistory(func(event centrifuge.HistoryEvent, answer centrifuge.HistoryCallback) {
@@ -134,10 +138,7 @@ func (h *Hub) spawn(f func()) bool { return h.Go(func(context.Context) { f() }) 
 func (h *Hub) clientPublish(client *centrifuge.Client, event centrifuge.PublishEvent) (centrifuge.PublishReply, error) {
 	conn := connectionOf(client.Context())
 	if !conn.limits.publish(h.namespaces.of(event.Channel), &h.config) {
-		if !conn.limits.command(&h.config) { // it does not slow down
-			return centrifuge.PublishReply{}, centrifuge.DisconnectTooManyRequests
-		}
-		return centrifuge.PublishReply{}, centrifuge.ErrorTooManyRequests
+		return centrifuge.PublishReply{}, h.tooFast(conn)
 	}
 	if err := h.may(conn, ActionPublish, event.Channel); err != nil {
 		return centrifuge.PublishReply{}, protocolError(err)

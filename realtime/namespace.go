@@ -188,5 +188,8 @@ func (n *Namespace) openRules() []settingRule {
 		{isView && n.rule(ActionPublish) != RuleKey, "publish", "cannot be opened: nobody publishes to a view"},
 		{n.HistorySize <= 0 && n.rule(ActionHistory) != RuleKey, "history_rule", "cannot be opened: the channels keep no history"},
 		{!n.Presence && n.rule(ActionPresence) != RuleKey, "presence_rule", "cannot be opened: the channels keep no presence"},
+		{isView && n.Presence, "presence", "cannot be: views keep none"},
+		{isView && n.JoinLeave, "join_leave", "cannot be: nobody is told who watches a view"},
+		{n.Personal && n.Name == "", "personal", "cannot be: the channels of the default namespace do not begin with its name"},
 	}
 }

@@ -79,6 +79,7 @@ func TestBadNamespaces(t *testing.T) {
 		"subscribe":     func(n *realtime.Namespace) { n.Subscribe = "everybody" },
 		"publish":       func(n *realtime.Namespace) { n.Publish = "KEY" },
 		"presence_rule": func(n *realtime.Namespace) { n.PresenceRule = realtime.RuleUser },
+		"personal":      func(n *realtime.Namespace) { n.Name, n.Personal = "", true },
 		"history_rule": func(n *realtime.Namespace) {
 			n.Ephemeral, n.HistorySize, n.HistoryTTL, n.HistoryRule = true, 0, 0, realtime.RuleUser
 		},
@@ -96,6 +97,25 @@ func TestBadNamespaces(t *testing.T) {
 		require.NotEmpty(t, invalid.Problems[0].Message)
 	}
 	require.Nil(t, namespaceOf(t, hub, "room"))
+}
+
+// Nobody publishes to views, and who watches them is not kept.
+func TestBadViews(t *testing.T) {
+	t.Parallel()
+	for field, change := range map[string]func(*realtime.Namespace){
+		"publish":    func(n *realtime.Namespace) { n.Publish = realtime.RuleUser },
+		"ephemeral":  func(n *realtime.Namespace) { n.Ephemeral = true },
+		"presence":   func(n *realtime.Namespace) { n.Presence = true },
+		"join_leave": func(n *realtime.Namespace) { n.JoinLeave = true },
+	} {
+		view := realtime.Namespace{Name: "view", Source: &source{}}
+		change(&view)
+		var invalid *realtime.NamespaceError
+		_, err := realtime.NewInMemory(realtime.Config{Namespaces: append(realtime.DefaultNamespaces(), view)})
+		require.ErrorAs(t, err, &invalid, field)
+		require.Len(t, invalid.Problems, 1)
+		require.Equal(t, field, invalid.Problems[0].Field)
+	}
 }
 
 // A change on one instance is in force on the others, and for millrace.publish.
@@ -171,6 +191,30 @@ func TestTightenedRuleUnsubscribes(t *testing.T) {
 	publish(t, here, "room:a", `1`)
 	_, data := granted.publication()
 	require.InEpsilon(t, 1, data, 0)
+}
+
+// Whoever may no longer see who is there is no longer told who comes, either.
+func TestTightenedPresenceRuleTellsNoMore(t *testing.T) {
+	t.Parallel()
+	hub := startHub(t, realtime.Config{})
+	with := func(rule realtime.Rule) realtime.Namespace {
+		return settings("room", func(n *realtime.Namespace) {
+			n.Subscribe, n.Presence, n.JoinLeave, n.PresenceRule = realtime.RuleUser, true, true, rule
+		})
+	}
+	require.NoError(t, hub.PutNamespace(t.Context(), with(realtime.RuleUser)))
+	ann := connected(t, hub, &realtime.Credentials{User: "ann"})
+	ann.subscribe("room:a")
+	require.Equal(t, "join", ann.told("room:a", "ann"))
+	require.NoError(t, hub.PutNamespace(t.Context(), with(realtime.RuleKey)))
+	require.InEpsilon(t, 2500, ann.next().at("push", "unsubscribe", "code"), 0)
+	ann.subscribe("room:a")
+	bob := connected(t, hub, grants("bob"))
+	bob.subscribe("room:a")
+	require.Equal(t, "join", bob.told("room:a", "bob"))
+	publish(t, hub, "room:a", `1`)
+	ann.publication()
+	require.Empty(t, ann.heard("room:a"))
 }
 
 // While there was no history, positions count for nothing: nobody is told that everything was recovered.

@@ -133,11 +133,17 @@ var (
 type subscription struct {
 	view                                                    bool
 	keepsHistory, cacheRecovery, presence, joinLeave, delta bool
+	// told is who is told of joins and leaves.
+	told Rule
 }
 
 func (n *Namespace) subscription() subscription {
-	return subscription{
+	s := subscription{
 		view: n.Source != nil, keepsHistory: n.keepsHistory(), cacheRecovery: n.CacheRecovery,
 		presence: n.Presence, joinLeave: n.JoinLeave, delta: n.Delta,
 	}
+	if n.JoinLeave {
+		s.told = n.rule(ActionPresence)
+	}
+	return s
 }

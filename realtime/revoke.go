@@ -33,9 +33,19 @@ type revocation struct {
 }
 
 // meets says whether a connection that began at some time is ended. Those that began well after the revocation were
-// let in by somebody who knew of it.
+// let in by somebody who knew of it, and those that began after one that clients answer by coming back have done so.
 func (r *revocation) meets(credentials Credentials, client string, began time.Time) bool {
-	return !began.After(r.at.Add(handshakeTime)) && r.matches(credentials, client)
+	last := r.at
+	if !reconnects(r.disconnect) {
+		last = last.Add(handshakeTime)
+	}
+	return !began.After(last) && r.matches(credentials, client)
+}
+
+// reconnects says whether clients come back after a disconnect.
+func reconnects(d centrifuge.Disconnect) bool {
+	const firstTerminal, firstOwn, firstOwnTerminal = 3500, 4000, 4500
+	return d.Code < firstTerminal || (d.Code >= firstOwn && d.Code < firstOwnTerminal)
 }
 
 func (r *revocations) add(revoked revocation) {

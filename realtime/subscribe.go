@@ -64,10 +64,12 @@ func (h *Hub) takeSubscriptionToken(client *centrifuge.Client, channel, token st
 	if err != nil {
 		return grant, err
 	}
+	// Kept first: a revocation that is not among the known ones yet finds it there.
+	conn.tokens.put(channel, grant)
 	if disconnect := h.revoked.hit(grant.credentials(conn.credentials()), client.ID(), conn, since); disconnect != nil {
+		client.Disconnect(*disconnect)
 		return grant, ErrDenied
 	}
-	conn.tokens.put(channel, grant)
 	return grant, nil
 }
 

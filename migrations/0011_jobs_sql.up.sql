@@ -238,15 +238,17 @@ create function millrace.reserve_key(the_key text, hash bytea, out id bigint, ou
     set search_path = ''
 as $$
 declare
+    at         timestamptz;
     first_hash bytea;
 begin
     for look in 1 .. 3 loop
+        at := clock_timestamp();
         insert into millrace.idempotency as i (key, request_hash, job_id, created_at, expires_at)
-        values (the_key, hash, nextval('millrace.river_job_id_seq'), clock_timestamp(), clock_timestamp() + interval '24 hours')
+        values (the_key, hash, nextval('millrace.river_job_id_seq'), at, at + interval '24 hours')
         on conflict (key) do update
             set request_hash = excluded.request_hash, job_id = excluded.job_id,
                 created_at = excluded.created_at, expires_at = excluded.expires_at
-            where i.expires_at <= clock_timestamp()
+            where i.expires_at <= at
         returning i.job_id into id;
         fresh := found;
         if fresh then

@@ -95,7 +95,7 @@ func TestFunctions(t *testing.T) {
 		"GET /v1/functions/new/versions":    answerJSON(`{"versions":[{"version":"aaa","live":true,"created_at":"2026-01-01T00:00:00Z"}]}`),
 		"POST /v1/functions/hello/rollback": answerJSON(`{"name":"hello","version":"aaa"}`),
 	})
-	require.Regexp(t, `(?m)^hello +js +ccc +\d+ d ago$`, a.run(t, "", "functions", "list").stdout)
+	require.Regexp(t, `(?m)^hello +js +ccc +\d+ d ago +active$`, a.run(t, "", "functions", "list").stdout)
 	require.Regexp(t, `(?m)^bbb +live +\d+ d ago$`, a.run(t, "", "functions", "versions", "hello").stdout)
 
 	got := a.run(t, "", "functions", "rollback", "hello")

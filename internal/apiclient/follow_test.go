@@ -123,7 +123,7 @@ func TestStreamComesBackWithTheLastID(t *testing.T) {
 		`message room:a 1 {"n":1}`, `message room:a 2 {"n":2}`, "lost  0 ", "lost  0 ", "unrecoverable room:b 9 ", `message room:a 3 {"n":3}`,
 	}, words)
 	seen := s.requests()
-	require.Equal(t, "/v1/stream?channels=room%3Aa%2Croom%3Ab", seen[0].uri)
+	require.Equal(t, "/v1/stream?channel=room%3Aa&channel=room%3Ab", seen[0].uri)
 	require.Empty(t, seen[0].header.Get("Last-Event-ID"))
 	require.Equal(t, "p2", seen[1].header.Get("Last-Event-ID"), "an event that was cut does not count")
 	require.Equal(t, "p2", seen[2].header.Get("Last-Event-ID"))

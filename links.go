@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/millrace-dev/millrace/internal/auth"
 	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/service"
 	"github.com/millrace-dev/millrace/jobs"
@@ -71,11 +70,7 @@ func (p *parts) buildHub() (err error) {
 	if err != nil {
 		return fmt.Errorf("make realtime: %w", err)
 	}
-	p.auth.OnRevoke(func(ended auth.Revoked) {
-		p.hub.DisconnectWhere(func(c realtime.Credentials) bool {
-			return c.Key == ended.Key && ended.Key != "" || c.Session == ended.Session && ended.Session != ""
-		})
-	})
+	p.auth.OnRevoke(web.Revoker(p.hub))
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fasthttp/websocket"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/auth"
@@ -246,5 +247,50 @@ func TestCORS(t *testing.T) {
 		require.NotEqual(t, http.StatusNoContent, preflight.status, other)
 		require.Empty(t, preflight.header.Get("Access-Control-Allow-Origin"), other)
 		require.Empty(t, e.do(http.MethodGet, "/v1/stats", devKey, "", "Origin", other).header.Get("Access-Control-Allow-Origin"), other)
+	}
+}
+
+// TestLogoutClosesSockets: of that login alone, at each door.
+func TestLogoutClosesSockets(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	dial := func(cookie *http.Cookie, path string) *websocket.Conn {
+		header := http.Header{"Cookie": {cookie.Name + "=" + cookie.Value}, "Origin": {"http://" + e.server.Addr()}}
+		conn, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+e.server.Addr()+path, header)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+		return conn
+	}
+	say := func(conn *websocket.Conn, frame string) {
+		require.NoError(t, conn.WriteMessage(websocket.TextMessage, []byte(frame)))
+	}
+	_, cookie := e.login(`{"key":"` + devKey + `"}`)
+	_, other := e.login(`{"key":"` + devKey + `"}`)
+	ends, raw, stays := dial(cookie, "/v1/ws"), dial(cookie, "/v1/ws/raw?channels=room:1"), dial(other, "/v1/ws")
+	for _, conn := range []*websocket.Conn{ends, stays} {
+		say(conn, `{"id":1,"connect":{}}`)
+		_, frame, err := conn.ReadMessage()
+		require.NoError(t, err)
+		require.Contains(t, string(frame), `"connect"`)
+	}
+	_, frame, err := raw.ReadMessage()
+	require.NoError(t, err)
+	require.Contains(t, string(frame), "subscribed")
+
+	out := e.do(http.MethodDelete, "/session", "", "", "Cookie", cookie.Name+"="+cookie.Value, "Sec-Fetch-Site", "same-origin")
+	require.Equal(t, http.StatusNoContent, out.status, out.body)
+	for _, conn := range []*websocket.Conn{ends, raw} {
+		var closed *websocket.CloseError
+		for err = nil; err == nil; {
+			_, _, err = conn.ReadMessage()
+		}
+		require.ErrorAs(t, err, &closed)
+		require.Equal(t, 3503, closed.Code)
+	}
+	say(stays, `{"id":2,"subscribe":{"channel":"room:1"}}`)
+	for frame = nil; !strings.Contains(string(frame), `"subscribe"`); {
+		_, frame, err = stays.ReadMessage()
+		require.NoError(t, err)
 	}
 }

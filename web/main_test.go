@@ -107,9 +107,7 @@ func startWith(t testing.TB, newHub func(realtime.Config) (*realtime.Hub, error)
 	})
 	require.NoError(t, err)
 	lazy.jobs, lazy.hub = e.jobs, e.hub
-	e.store.OnRevoke(func(ended auth.Revoked) {
-		e.hub.DisconnectWhere(func(c realtime.Credentials) bool { return c.Key == ended.Key })
-	})
+	e.store.OnRevoke(Revoker(e.hub))
 	config.Jobs, config.Functions, config.Hub, config.Auth, config.Logger = e.jobs, fns, e.hub, e.store, logger
 	e.server, err = New(config)
 	require.NoError(t, err)

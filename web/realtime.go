@@ -58,6 +58,15 @@ func SubscriptionAuthorizer(store *auth.Store) func(context.Context, string, str
 	}
 }
 
+// Revoker is what auth.Store.OnRevoke needs: it closes the connections that a key or a login has opened.
+func Revoker(hub *realtime.Hub) func(auth.Revoked) {
+	return func(ended auth.Revoked) {
+		hub.DisconnectWhere(func(c realtime.Credentials) bool {
+			return c.Key == ended.Key && ended.Key != "" || c.Session == ended.Session && ended.Session != ""
+		})
+	}
+}
+
 // openDoors makes the three doors of the hub.
 func (s *Server) openDoors() (err error) {
 	s.owners = newJobOwners(s.cfg.Jobs)

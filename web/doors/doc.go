@@ -27,10 +27,11 @@
 //
 // Connections of the official protocol, of which there may be very many that say nothing, have no goroutine on
 // Linux: internal/poll wakes them and internal/wsframe takes their bytes apart. Where that cannot be (other systems,
-// TLS in this process, Config.NoPolling), and for plain WebSockets, a goroutine reads by the WebSocket library under
-// gofiber/contrib/websocket. One suite of tests runs over both. In each case the connection under fasthttp's is
-// taken, so that the buffer which read the request, as large as the largest request, does not stay with it. The wrappers of
-// contrib/websocket are not used: they are pooled, and keep the request's headers.
+// TLS in this process, Config.NoPolling), a goroutine reads by the WebSocket library that gofiber/contrib/websocket is
+// made of. One suite of tests runs over both. In each case the connection under fasthttp's is taken, so that the buffer
+// which read the request, as large as the largest request, does not stay with it. Plain WebSockets are upgraded by
+// contrib/websocket, which keeps that buffer, and leave its wrapper at once: wrappers are pooled, and hold the
+// request's headers.
 //
 // # Imports
 //

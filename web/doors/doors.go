@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	contrib "github.com/gofiber/contrib/websocket"
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/millrace-dev/millrace/realtime"
@@ -74,6 +75,8 @@ type Doors struct {
 	log     *slog.Logger
 	open    registry
 	polling polling
+	// plain is the configuration of plain WebSockets.
+	plain contrib.Config
 	// lingerTime is defaultLingerTime, but in tests.
 	lingerTime time.Duration
 }
@@ -96,6 +99,7 @@ func New(config Config) (*Doors, error) {
 	}
 	config = config.withDefaults()
 	d := &Doors{config: config, log: config.Logger, lingerTime: defaultLingerTime}
+	d.plain = d.contribConfig()
 	d.open.limit, d.open.claimTimeout = config.MaxConnections, defaultClaimTimeout
 	return d, nil
 }

@@ -45,11 +45,13 @@ func (d *Doors) Protocol(c *fiber.Ctx) error {
 // serveProtocol owns the connection of a session until it is closed.
 func (d *Doors) serveProtocol(place *place, conn net.Conn, early []byte, binary bool, credentials *realtime.Credentials) {
 	defer place.leave()
-	s, err := d.socket(conn, early)
+	upgraded, err := libraryConn(conn, early)
 	if err != nil {
+		_ = conn.Close()
 		d.log.Error("websocket connection lost", "err", err)
 		return
 	}
+	s := d.socket(upgraded)
 	encoding := realtime.JSON
 	if binary {
 		s.form, encoding = websocket.BinaryMessage, realtime.Protobuf
@@ -75,17 +77,12 @@ func (d *Doors) serveProtocol(place *place, conn net.Conn, early []byte, binary 
 	s.receive(session.Receive)
 }
 
-// socket is for JSON messages until told otherwise. When there is none the connection is closed.
-func (d *Doors) socket(raw net.Conn, early []byte) (*socket, error) {
-	conn, err := libraryConn(raw, early)
-	if err != nil {
-		_ = raw.Close()
-		return nil, err
-	}
+// socket is for JSON messages until told otherwise.
+func (d *Doors) socket(conn *websocket.Conn) *socket {
 	return &socket{
 		conn: conn, form: websocket.TextMessage, timeout: d.config.WriteTimeout, lingerTime: d.lingerTime,
 		inbound: newMeter(d.config.FrameRate),
-	}, nil
+	}
 }
 
 // recovered keeps a panic in one connection from ending the others.

@@ -2,7 +2,6 @@ package doors
 
 import (
 	"errors"
-	"net"
 	"sync"
 	"time"
 
@@ -31,27 +30,20 @@ func (d *Doors) Raw(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	lost := func() {
+	err = d.upgradePlain(c, func(conn *websocket.Conn) { go d.serveRaw(place, conn, stream) })
+	if err != nil {
 		place.leave()
 		stream.Close()
-	}
-	err = upgrade(c, func(conn net.Conn, early []byte, _ string) { go d.serveRaw(place, conn, early, stream) }, lost)
-	if err != nil {
-		lost()
 	}
 	return err
 }
 
 // serveRaw owns the connection of a plain socket until it is closed. It is the only one to write messages; a
 // second goroutine reads.
-func (d *Doors) serveRaw(place *place, conn net.Conn, early []byte, stream *realtime.Stream) {
+func (d *Doors) serveRaw(place *place, conn *websocket.Conn, stream *realtime.Stream) {
 	defer place.leave()
 	defer stream.Close()
-	s, err := d.socket(conn, early)
-	if err != nil {
-		d.log.Error("websocket connection lost", "err", err)
-		return
-	}
+	s := d.socket(conn)
 	s.flooded = func() { stream.Disconnect(floodCode, floodReason) }
 	if !place.claim(stream.Disconnect, s.cut) {
 		stream.Disconnect(shutdownCode, shutdownReason)

@@ -139,8 +139,11 @@ func (s *socket) linger(err error) {
 // endWriting tells a peer whose answer to the close frame could not be read that the connection ends, so that it
 // does not wait for that.
 func endWriting(conn net.Conn) {
-	if answered, ok := conn.(*answeredConn); ok {
-		conn = answered.Conn
+	switch around := conn.(type) {
+	case *answeredConn:
+		conn = around.Conn
+	case interface{ UnsafeConn() net.Conn }: // fasthttp's
+		conn = around.UnsafeConn()
 	}
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // fails when the connection has ended anyway

@@ -12,7 +12,7 @@ import (
 )
 
 // The trap that TestNoMessageCrossesSockets guards against is real: who keeps contrib's wrapper of a connection
-// after its handler has returned writes to whoever gets the wrapper next. The doors do without.
+// after its handler has returned writes to whoever gets the wrapper next. The doors keep what is inside.
 func TestPooledWrapperCrossesSockets(t *testing.T) {
 	t.Parallel()
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})

@@ -1,11 +1,13 @@
 package doors
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"testing"
 
 	"github.com/fasthttp/websocket"
+	contrib "github.com/gofiber/contrib/websocket"
 	"github.com/gofiber/fiber/v2"
 	"github.com/stretchr/testify/require"
 )
@@ -38,13 +40,40 @@ func TestUpgradePartsConnectionAndRequest(t *testing.T) {
 	require.NoError(t, raw.Close())
 }
 
+// The wrapper copies the request's headers, cookies and query, and goes back to a pool with them.
+func TestUpgradeLeavesNoSecretsInTheWrapper(t *testing.T) {
+	t.Parallel()
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	seen := make(chan []string, 1)
+	app.Get("/", func(c *fiber.Ctx) error {
+		dropSecrets(c)
+		return contrib.New(func(wrapper *contrib.Conn) {
+			seen <- []string{
+				wrapper.Headers("Authorization"), wrapper.Headers("Cookie"), wrapper.Cookies("session"), wrapper.Query("token"),
+				wrapper.Query("channels"),
+			}
+		}, new(Doors).contribConfig())(c)
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go func() { _ = app.Listener(listener) }()
+	defer func() { require.NoError(t, app.Shutdown()) }()
+
+	conn, response, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+listener.Addr().String()+"/?token=secret&channels=a",
+		http.Header{"Authorization": {"Bearer secret"}, "Cookie": {"session=secret"}})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusSwitchingProtocols, response.StatusCode)
+	defer func() { _ = conn.Close() }()
+	require.Equal(t, []string{"", "", "", "", "a"}, <-seen)
+}
+
 // Without Prepare the server would close connections under their goroutines.
 func TestUpgradeWantsAPreparedApp(t *testing.T) {
 	t.Parallel()
 	app := fiber.New()
 	var got error
 	app.Get("/", func(c *fiber.Ctx) error {
-		got = upgrade(c, nil, nil)
+		got = errors.Join(upgrade(c, nil, nil), new(Doors).upgradePlain(c, nil))
 		return nil
 	})
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)

@@ -18,6 +18,9 @@ const (
 	// batchLines bounds one request: its results (some 60 bytes each) are held until its end, because most
 	// clients read no answer while they still send.
 	batchLines = 100_000
+	// acceptedBytes and refusedBytes are about what a result takes until the answer is sent: text and JSON.
+	acceptedBytes = 256
+	refusedBytes  = 1 << 10
 )
 
 // batchItem is one line: what was read of it, or already the reason why that is nothing.
@@ -36,6 +39,8 @@ type batchKind[T, R any] interface {
 	insert(ctx context.Context, group []batchItem[T]) ([][]R, error)
 	refuse(index int, why *Problem) R
 	accepted(result R) bool
+	// count is how many results a line will have.
+	count(line T) int
 }
 
 // answerBatch answers 200 with the results of each line; each is accepted or refused by itself. Lines behind the
@@ -58,7 +63,8 @@ func answerBatch[T, R any](s *Server, c *fiber.Ctx, kind batchKind[T, R], longes
 	}
 	body.idle, body.most = true, 2*groupBytes // one group waits while one is inserted
 	from := bufio.NewReaderSize(body, lineBuffer)
-	batch := &batch[T, R]{ctx: c.UserContext(), kind: kind, results: []R{}}
+	batch := &batch[T, R]{ctx: c.UserContext(), kind: kind, room: &s.bodies, results: []R{}}
+	defer func() { batch.room.give(batch.held) }()
 	if said {
 		return batch.lines(c, linesOf(from, longest))
 	}
@@ -89,6 +95,8 @@ func firstByte(from *bufio.Reader) (byte, error) {
 type batch[T, R any] struct {
 	ctx     context.Context //nolint:containedctx // the request's own, like the rest of it
 	kind    batchKind[T, R]
+	room    *budget
+	held    int64 // of the room, for the results
 	results []R
 	taken   bool // at least one was accepted
 	// failure is why a whole group could not be inserted: what comes after it is left alone.
@@ -147,10 +155,12 @@ func (b *batch[T, R]) lines(c *fiber.Ctx, in *lines) error {
 		}
 	}()
 	stopped := func() *Problem {
-		defer queue.close() // after a panic too: the inserter waits for it
+		defer func() { // after a panic too
+			queue.close() // the inserter waits for it
+			<-inserted
+		}()
 		return b.gather(in, queue)
 	}()
-	<-inserted
 	if err := b.whole(stopped); err != nil {
 		return err
 	}
@@ -209,13 +219,21 @@ func (b *batch[T, R]) insertGuarded(group []batchItem[T]) {
 	b.insert(group)
 }
 
-// insert does what is valid in a group and appends the results in the order of the lines.
+// insert does what is valid in a group and appends the results in the order of the lines. Where there is no room
+// for them, the group is left alone.
 func (b *batch[T, R]) insert(group []batchItem[T]) {
 	var valid []batchItem[T]
+	count := len(group)
 	for _, item := range group {
 		if item.problem == nil {
 			valid = append(valid, item)
+			count += b.kind.count(item.value) - 1
 		}
+	}
+	if !b.keep(int64(count) * refusedBytes) {
+		busy := newProblem(CodeBusy, "")
+		b.failure, b.results = busy, append(b.results, b.kind.refuse(group[0].index, busy))
+		return
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
 	defer cancel()
@@ -229,11 +247,23 @@ func (b *batch[T, R]) insert(group []batchItem[T]) {
 			continue
 		}
 		for _, result := range answers[0] {
-			b.taken = b.taken || b.kind.accepted(result)
+			if b.kind.accepted(result) {
+				b.taken = true
+				b.keep(acceptedBytes - refusedBytes)
+			}
 			b.results = append(b.results, result)
 		}
 		answers = answers[1:]
 	}
+}
+
+// keep takes room for results, or with less than 0 gives it back, and reports whether there was any.
+func (b *batch[T, R]) keep(bytes int64) bool {
+	if !b.room.take(bytes) {
+		return false
+	}
+	b.held += bytes
+	return true
 }
 
 // whole is the error of the whole request: when nothing was accepted because nothing could be.

@@ -70,6 +70,8 @@ func (b *jobBatch) refuse(index int, why *Problem) batchResult {
 
 func (b *jobBatch) accepted(r batchResult) bool { return r.ID != 0 }
 
+func (b *jobBatch) count(jobs.Submission) int { return 1 }
+
 // outage is the error of a group of which nothing could be inserted for a reason that is not the submissions':
 // the next group would only wait for the same.
 func outage(answers []jobs.Result) error {

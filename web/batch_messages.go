@@ -47,7 +47,7 @@ type messageBatch struct {
 	hub   *realtime.Hub
 	who   auth.Identity
 	may   realtime.Credentials
-	count int // of messages so far, each of which has a result
+	total int // of messages so far, each of which has a result
 }
 
 func (b *messageBatch) read(line []byte) (messageLine, error) {
@@ -73,7 +73,7 @@ func (b *messageBatch) read(line []byte) (messageLine, error) {
 		}
 		said.Data, said.Base64 = bytes, nil
 	}
-	if b.count += len(said.Channels); b.count > batchLines {
+	if b.total += len(said.Channels); b.total > batchLines {
 		return said, problemf(CodeBodyTooLarge, "One request holds at most %d messages.", batchLines)
 	}
 	return said, nil
@@ -150,3 +150,5 @@ func (b *messageBatch) refuse(index int, why *Problem) messageResult {
 }
 
 func (b *messageBatch) accepted(r messageResult) bool { return r.Error == nil }
+
+func (b *messageBatch) count(line messageLine) int { return len(line.Channels) }

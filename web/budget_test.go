@@ -56,3 +56,23 @@ func TestBodiesTogetherAreBounded(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, e.do(http.MethodPost, path, devKey, text).status, name)
 	}
 }
+
+// Results are held until the end of a batch, and a line of a few kilobytes has a thousand of them.
+func TestResultsOfBatchesAreBounded(t *testing.T) {
+	t.Parallel()
+	const room = 200 * refusedBytes
+	e := start(t, func(c *Config) { c.MaxBodies = room })
+	key := e.key("channels:publish:mine:*")
+	broadcast := func(channel string, count int) string {
+		return `{"channels":[` + strings.TrimSuffix(strings.Repeat(`"`+channel+`",`, count), ",") + `],"data":1}`
+	}
+	refused := e.do(http.MethodPost, "/v1/messages", key, broadcast("other", 300))
+	require.Equal(t, CodeBusy, refused.problem(t).Code, refused.body)
+	require.NotEmpty(t, refused.header.Get("Retry-After"))
+	for range 3 {
+		require.Len(t, e.messages(key, broadcast("other", 100)), 100)
+	}
+	array := e.do(http.MethodPost, "/v1/messages", key, "["+broadcast("other", 300)+"]")
+	require.Equal(t, http.StatusServiceUnavailable, array.status, array.body)
+	require.Zero(t, e.server.bodies.used.Load(), "it is given back")
+}

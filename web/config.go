@@ -46,7 +46,7 @@ type Config struct {
 	Ready func(ctx context.Context) error
 	// MaxInput bounds a job's input in bytes; zero: jobs.DefaultMaxInput. It should be what jobs.Config says.
 	MaxInput int
-	// MaxBodies bounds the bytes of request bodies that are held in memory at a time, by all requests together;
+	// MaxBodies bounds the bytes of request bodies and of results of batches that are held in memory at a time, by all requests together;
 	// what comes beyond is answered 503. Zero: 256 MiB.
 	MaxBodies int64
 	// HeaderTimeout bounds how long a request's headers, and the first 8 KiB of its body, may take to arrive.

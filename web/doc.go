@@ -11,8 +11,8 @@
 //     carries no internal text. A panic costs its request a 500, nothing else.
 //   - A resource that the caller's patterns do not reach answers like one that does not exist.
 //   - No body is decompressed, and none larger than its route's limit is held in memory, whether its length is
-//     declared or it comes in chunks; those of all requests together are bounded by Config.MaxBodies. Batches are
-//     read line by line. A body that breaks off is refused: half an upload is none.
+//     declared or it comes in chunks; those of all requests together, and the results of batches, are bounded by
+//     Config.MaxBodies. Batches are read line by line. A body that breaks off is refused: half an upload is none.
 //   - An idempotency key is its API key's own (and of tokens, the user's): two callers with the same text do not meet.
 //   - A cookie authorises an unsafe method only from the page's own origin.
 //   - Credentials never reach a log: paths are logged as patterns, queries and headers not at all.

@@ -85,7 +85,7 @@ func readLogs(ctx context.Context, db execer, id, after int64, limit int) ([]Log
 //
 // Errors: ErrNotFound, ErrState when the job has finished already.
 func (s *Service) Cancel(ctx context.Context, id int64) (Job, error) {
-	return s.change(ctx, id, cancelSQL, "cancel")
+	return s.change(ctx, "cancel", id, cancelSQL, id, true)
 }
 
 // Retry makes a job that failed, was cancelled, is retrying or scheduled ready to run at once. A job whose attempts
@@ -93,12 +93,12 @@ func (s *Service) Cancel(ctx context.Context, id int64) (Job, error) {
 //
 // Errors: ErrNotFound, ErrState when the job is queued, running or completed.
 func (s *Service) Retry(ctx context.Context, id int64) (Job, error) {
-	return s.change(ctx, id, retrySQL, "retry")
+	return s.change(ctx, "retry", id, retrySQL, id)
 }
 
 // change runs a statement that returns one row when the job's state allowed it, and reads the job.
-func (s *Service) change(ctx context.Context, id int64, sql, verb string) (Job, error) {
-	tag, err := s.pool.Exec(ctx, sql, id)
+func (s *Service) change(ctx context.Context, verb string, id int64, sql string, args ...any) (Job, error) {
+	tag, err := s.pool.Exec(ctx, sql, args...)
 	if err != nil {
 		return Job{}, fmt.Errorf("%s job %d: %w", verb, id, err)
 	}

@@ -14,8 +14,6 @@ import (
 var (
 	//go:embed sql/schedule_claim.sql
 	scheduleClaimSQL string
-	//go:embed sql/schedule_unfinished.sql
-	scheduleUnfinishedSQL string
 	//go:embed sql/schedule_reserve.sql
 	scheduleReserveSQL string
 	//go:embed sql/schedule_advance.sql
@@ -28,6 +26,8 @@ const (
 	// unreadableRetry is when a schedule is looked at again whose expression or zone this program cannot read: an older
 	// program, or rules of zones that are older.
 	unreadableRetry = time.Minute
+	// decideFor is how long one transaction decides before it does what was decided: far less than what ends it.
+	decideFor = time.Second
 )
 
 // Keys of river_job.metadata, for those who read the table.
@@ -58,9 +58,13 @@ func (s *scheduler) firing(ctx context.Context, limit int, refused error) (int, 
 			return err
 		}
 
-		mine := make([]*firing, 0, len(claimed))
+		mine, began := make([]*firing, 0, len(claimed)), time.Now()
 
 		for _, f := range claimed {
+			if time.Since(began) > decideFor {
+				break // the others stay due
+			}
+
 			known, err := s.decide(ctx, f, now)
 			if err != nil {
 				return err
@@ -214,58 +218,6 @@ func fireAll(ctx context.Context, tx pgx.Tx, firings []*firing) error {
 	}
 
 	return advance(ctx, tx, firings)
-}
-
-// settleOverlaps asks for the unfinished jobs of the schedules whose policy cares, and follows it.
-func settleOverlaps(ctx context.Context, tx pgx.Tx, firings []*firing) error {
-	var (
-		names   []string
-		running []bool // whether running jobs count
-		byName  = make(map[string]*firing)
-	)
-
-	for _, f := range firings {
-		if f.Overlap != OverlapQueue && len(f.rows) > 0 {
-			names, running = append(names, f.Name), append(running, f.Overlap != OverlapReplace)
-			byName[f.Name] = f
-		}
-	}
-
-	if len(names) == 0 {
-		return nil
-	}
-
-	rows, err := tx.Query(ctx, scheduleUnfinishedSQL, names, running)
-	if err != nil {
-		return fmt.Errorf("look for unfinished jobs: %w", err)
-	}
-
-	var (
-		name   string
-		id     int64
-		cancel []int64
-	)
-
-	if _, err := pgx.ForEachRow(rows, []any{&name, &id}, func() error {
-		if f := byName[name]; f.Overlap == OverlapSkip {
-			f.plan.skipped += int64(len(f.plan.fire))
-			f.plan.fire, f.rows = nil, nil
-		} else {
-			cancel = append(cancel, id)
-		}
-
-		return nil
-	}); err != nil {
-		return fmt.Errorf("look for unfinished jobs: %w", err)
-	}
-
-	for _, id := range cancel {
-		if _, err := tx.Exec(ctx, cancelSQL, id); err != nil {
-			return fmt.Errorf("cancel job %d: %w", id, err)
-		}
-	}
-
-	return nil
 }
 
 // insertTicks inserts the jobs, each under an id that its tick was given before. A tick that has a job gets no other.

@@ -1,0 +1,101 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-dev/millrace/internal/testdb"
+)
+
+// A job that is claimed at the same moment runs: under replace it may end, under cancel it is told to.
+func TestATickMeetsTheClaimOfAnEarlierJob(t *testing.T) {
+	t.Parallel()
+
+	for overlap, told := range map[Overlap]bool{OverlapReplace: false, OverlapCancel: true} {
+		t.Run(string(overlap), func(t *testing.T) {
+			t.Parallel()
+
+			db := testdb.New(t)
+			s := startInserter(t, db)
+			put(t, s, "s", "@every 1h", func(spec *ScheduleSpec) { spec.Overlap = overlap })
+
+			earlier, err := s.RunSchedule(t.Context(), "s")
+			require.NoError(t, err)
+			overdue(t, db, "s", time.Second)
+
+			claim, err := db.Pool.Begin(t.Context())
+			require.NoError(t, err)
+
+			_, err = claim.Exec(t.Context(), claimSQL, DefaultQueue, 1, "me")
+			require.NoError(t, err)
+
+			fired := make(chan error, 1)
+
+			go func() {
+				_, err := newScheduler(db.Pool, s.accept, s.log).firing(context.WithoutCancel(t.Context()), 1, nil)
+				fired <- err
+			}()
+
+			require.Eventually(t, func() (waits bool) {
+				return db.Pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity
+					where datname = current_database() and wait_event_type = 'Lock')`).Scan(&waits) == nil && waits
+			}, patience, time.Millisecond, "the tick waits for the claim")
+			require.NoError(t, claim.Commit(t.Context()))
+			require.NoError(t, <-fired)
+
+			var running, asked bool
+			require.NoError(t, db.Pool.QueryRow(t.Context(), `select state = 'running', metadata ? 'cancel_attempted_at'
+				from millrace.river_job where id = $1`, earlier.ID).Scan(&running, &asked))
+			require.True(t, running)
+			require.Equal(t, told, asked)
+			require.Len(t, firedTicks(t, db, "s"), 1)
+		})
+	}
+}
+
+// slowFunctions takes its time for every question.
+type slowFunctions struct {
+	*functionsOf
+
+	delay time.Duration
+}
+
+func (f slowFunctions) Resolve(ctx context.Context, name string) (Settings, error) {
+	time.Sleep(f.delay) // what is slow is the point
+
+	return f.functionsOf.Resolve(ctx, name) //nolint:wrapcheck // as it is
+}
+
+// Postgres ends a transaction that idles for three seconds. A batch that takes longer to decide about, on a busy machine
+// after a long outage, is cut short instead: otherwise it would be begun for ever, by every node.
+func TestASlowNodeFiresInSmallerBatches(t *testing.T) {
+	t.Parallel()
+
+	const count = 80
+
+	db := testdb.New(t)
+	s := startInserter(t, db)
+
+	for i := range count {
+		put(t, s, fmt.Sprintf("s%d", i), "@every 1h")
+	}
+
+	exec(t, db, `update millrace.schedule set next_at = v.at, due_at = v.at, anchor = v.at
+		from (select date_trunc('second', now()) - interval '1 second' as at) v`)
+
+	functions := newFunctions()
+	functions.deploy("f", returns(`1`))
+
+	slow := newNode(t, db, functions, func(cfg *Config) { cfg.Executor = slowFunctions{functions, 50 * time.Millisecond} })
+
+	for fired, batches := 0, 0; fired < count; batches++ {
+		_, err := newScheduler(db.Pool, slow.accept, slow.log).firing(t.Context(), scheduleBatch, nil)
+		require.NoError(t, err)
+		require.NoError(t, db.Pool.QueryRow(t.Context(), "select sum(fired) from millrace.schedule").Scan(&fired))
+		require.Less(t, batches, count)
+	}
+}

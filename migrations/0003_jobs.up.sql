@@ -57,7 +57,7 @@ create index idempotency_job_id on millrace.idempotency (job_id);
 -- the same at the price of a lock on the job's row for each line logged.
 create function millrace.job_deleted() returns trigger
     language plpgsql
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 begin
     -- An array instead of a join: a transition table has no statistics.

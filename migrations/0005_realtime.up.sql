@@ -135,7 +135,7 @@ create table millrace.outbox (
 -- of the transaction would keep the sequencer itself from taking it.
 create function millrace.outbox_gate() returns trigger language plpgsql as $$
 declare
-    this_transaction constant text := pg_catalog.pg_current_xact_id()::text;
+    this_transaction constant pg_catalog.text := pg_catalog.pg_current_xact_id()::pg_catalog.text;
 begin
     if pg_catalog.current_setting('millrace.gate', true) is distinct from this_transaction then
         perform pg_catalog.set_config('millrace.gate', this_transaction, true);
@@ -182,7 +182,7 @@ create table millrace.namespace (
 -- The checks of a publication's options, raised as errors. It returns what the
 -- writer has to know of them, null where that is nothing.
 create function millrace.publish_options(options jsonb, history_size integer, longest_ttl interval)
-returns text language plpgsql immutable set search_path = '' as $$
+returns text language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
     keeps constant boolean := history_size is null or history_size > 0;
     version numeric;
@@ -232,11 +232,13 @@ begin
     return null;
 end $$;
 
--- What the forms of millrace.publish share. It is one lookup and one insert:
+-- What the forms of millrace.publish share. pg_temp is named, and last, in the
+-- paths of all that may run with millrace's rights: where it is not named it goes
+-- first, and anybody may make a type "text" there that runs a function. It is one lookup and one insert:
 -- everything else are expressions, which cost a tenth of a statement. It returns
 -- true, so that calling it is an expression, too.
 create function millrace.publish_bytes(channel text, data bytea, options jsonb)
-returns boolean language plpgsql security definer set search_path = '' as $$
+returns boolean language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
     family constant text := split_part(channel, ':', 1);

@@ -42,7 +42,7 @@ create index schedule_job_newest on millrace.schedule_job (schedule, job_id);
 
 create function millrace.schedule_job_deleted() returns trigger
     language plpgsql
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 begin
     delete from millrace.schedule_job where job_id = any (array(select id from gone));

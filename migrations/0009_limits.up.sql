@@ -47,7 +47,7 @@ create table millrace.queue_state (
 -- the empty text. Long keys are cut, with a hash to tell them apart.
 create function millrace.limit_key(expression text, input jsonb) returns text
     language plpgsql immutable parallel safe
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     key   text := '';
@@ -79,7 +79,7 @@ $$;
 -- Every way in calls it, so that a key means the same in all of them.
 create function millrace.lane(function text, input jsonb) returns text
     language sql stable
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
     select millrace.limit_key(l.concurrency_key, input) || E'\x1f' || millrace.limit_key(l.rate_key, input)
     from millrace.function_limit l
@@ -93,7 +93,7 @@ create function millrace.set_limits(
     rate_limit integer, rate_period interval, rate_burst integer, rate_key text
 ) returns void
     language plpgsql
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
@@ -121,7 +121,7 @@ $$;
 -- Limits go live with the version that asks for them.
 create function millrace.function_went_live() returns trigger
     language plpgsql
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     config jsonb;
@@ -159,7 +159,7 @@ create function millrace.claim_lanes(
     lane text, lanes integer, circled boolean, contended boolean, due_ms double precision
 )
     language plpgsql
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
     -- One plan for each statement, made for tables of any size.
     set plan_cache_mode = 'force_generic_plan'
     set enable_seqscan = off

@@ -2,7 +2,7 @@
 
 -- The channel of a row: each {column} of the template becomes that column's value.
 create function millrace.channel_from(template text, fields jsonb) returns text
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
     piece text[];
     channel text := '';
@@ -33,7 +33,7 @@ end $$;
 
 -- A row without the columns that were not chosen; null chooses all.
 create function millrace.chosen_columns(fields jsonb, chosen text[]) returns jsonb
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
     missing text;
 begin
@@ -47,6 +47,35 @@ begin
                   hint = format('The columns are: %s.', (select string_agg(quote_ident(k), ', ') from jsonb_object_keys(fields) k));
     end if;
     return (select jsonb_object_agg(f.key, f.value) from jsonb_each(fields) f where f.key = any (chosen));
+end $$;
+
+-- The function of a cast to json that to_jsonb would call for some column of a
+-- table, unless its owner may do what millrace does anyhow: it would run with
+-- millrace's rights. Null where there is none. Casts of extensions are trusted.
+create function millrace.foreign_cast(of_table oid) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+    return (select p.oid::regprocedure::text
+    from pg_cast c
+    join pg_proc p on p.oid = c.castfunc
+    where c.casttarget = 'json'::regtype
+      and not pg_has_role(p.proowner, current_user::name, 'member')
+      and not exists (select from pg_depend d
+                      where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+      and c.castsource in (
+        with recursive used (type) as (
+            select a.atttypid from pg_attribute a where a.attrelid = of_table and a.attnum > 0 and not a.attisdropped
+            union
+            select part.type
+            from used
+            join pg_type t on t.oid = used.type
+            cross join lateral (
+                select t.typelem union all select t.typbasetype union all
+                select a.atttypid from pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+            ) part (type)
+            where part.type <> 0
+        ) select type from used)
+    limit 1);
 end $$;
 
 -- millrace.broadcast_changes publishes each change of a table's rows when, and
@@ -68,7 +97,7 @@ end $$;
 -- too large fails its statement. Whoever may change the table needs no right on
 -- the schema.
 create function millrace.broadcast_changes() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     usage constant text := format('create trigger ... after insert or update or delete on %I.%I for each row execute '
         'function millrace.broadcast_changes(''%s:{id}'', ''columns=id,state'')', tg_table_schema, tg_table_name, tg_table_name);
@@ -77,6 +106,7 @@ declare
     after jsonb;
     data jsonb;
     channels text[];
+    cast_by text;
 begin
     if tg_level <> 'ROW' or tg_when <> 'AFTER' then
         raise exception 'millrace.broadcast_changes: trigger % is not AFTER ... FOR EACH ROW', quote_ident(tg_name)
@@ -90,6 +120,11 @@ begin
         chosen := array(select jsonb_array_elements_text(substr(tg_argv[1], 9)::jsonb));
     elsif tg_nargs = 2 then
         chosen := array(select btrim(c) from unnest(string_to_array(substr(tg_argv[1], 9), ',')) c);
+    end if;
+    cast_by := millrace.foreign_cast(tg_relid);
+    if cast_by is not null then
+        raise exception 'millrace.broadcast_changes: the cast to json by % would run with the rights of %', cast_by, current_user
+            using errcode = '42501', hint = 'Drop the cast, or let its function belong to a superuser.';
     end if;
     if tg_op <> 'INSERT' then
         before := to_jsonb(old);

@@ -12,7 +12,7 @@ create table millrace.native_function (
 
 create function millrace.native_replaced() returns trigger
     language plpgsql
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 begin
     delete from millrace.native_function n where n.name = new.name;
@@ -41,7 +41,7 @@ insert into millrace.job_setting (max_input) values (4194304);
 -- queue and transaction is told, for those who watch.
 create function millrace.enqueue_gate() returns trigger
     language plpgsql
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     waits constant boolean := new.state = 'scheduled';
@@ -78,7 +78,7 @@ create constraint trigger enqueue_gate after insert on millrace.river_job
 -- seconds; null when it is none.
 create function millrace.duration_ns(duration text) returns bigint
     language plpgsql immutable strict parallel safe
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     total numeric := 0;
@@ -106,7 +106,7 @@ $$;
 -- An RFC 3339 time, to the microsecond; null when it is none.
 create function millrace.rfc3339(instant text) returns timestamptz
     language plpgsql stable strict parallel safe
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     part text[] := regexp_match(instant, '^([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(\.[0-9]{1,6})?[0-9]*(Z|[+-][0-9]{2}:[0-9]{2})$');
@@ -125,7 +125,7 @@ create function millrace.job_options(
     out run_at timestamptz, out tags text[], out idempotency_key text, out wrong text[]
 )
     language plpgsql stable
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     kinds constant jsonb := '{"queue": ["string"], "priority": ["number"], "max_attempts": ["number"],
@@ -204,7 +204,7 @@ $$;
 -- parse it with a stack, and into doubles.
 create function millrace.job_input_wrong(input jsonb) returns text
     language plpgsql stable
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     written constant text := input::text;
@@ -225,7 +225,7 @@ $$;
 -- same as for submissions that do not come by SQL.
 create function millrace.hash_part(part bytea) returns bytea
     language sql immutable parallel safe
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
     select int8send(octet_length(part)::bigint) || part
 $$;
@@ -235,7 +235,7 @@ $$;
 -- just reserving is waited for.
 create function millrace.reserve_key(the_key text, hash bytea, out id bigint, out fresh boolean)
     language plpgsql
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     at         timestamptz;
@@ -281,7 +281,7 @@ $$;
 create function millrace.enqueue(function text, input jsonb default 'null', options jsonb default '{}')
 returns bigint
     language plpgsql security definer
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
     set "millrace.by_sql" = 'on'
 as $$
 declare
@@ -375,7 +375,7 @@ $$;
 -- gone, the rescue does.
 create function millrace.cancel_job(job bigint, running boolean) returns text
     language sql
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
     with cancelled as (
         update millrace.river_job
@@ -404,7 +404,7 @@ $$;
 -- next poll, since it tells nobody.
 create function millrace.retry_job(job bigint) returns boolean
     language sql
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
     with retried as (
         update millrace.river_job
@@ -435,7 +435,7 @@ create unlogged table millrace.cancel_request (
 
 create function millrace.cancel_requested() returns trigger
     language plpgsql security definer
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform millrace.cancel_job(new.job, true);
@@ -450,7 +450,7 @@ create constraint trigger cancel_requested after insert on millrace.cancel_reque
 -- no such job.
 create function millrace.refuse_state(caller text, job bigint) returns void
     language plpgsql
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     state text;
@@ -475,7 +475,7 @@ $$;
 -- to stop then, wherever it runs. A role needs USAGE on the schema to call it.
 create function millrace.cancel(job bigint) returns text
     language plpgsql security definer
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     state text;
@@ -498,7 +498,7 @@ $$;
 -- the schema to call it.
 create function millrace.retry(job bigint) returns text
     language plpgsql security definer
-    set search_path = ''
+    set search_path = pg_catalog, pg_temp
 as $$
 begin
     if not millrace.retry_job(job) then

@@ -2,9 +2,11 @@ package realtime
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
@@ -103,4 +105,48 @@ func TestBroadcastChangesRefusals(t *testing.T) {
 		require.Contains(t, refused.Hint, c.hint)
 	}
 	require.Zero(t, query[int](t, db, "select count(*) from millrace.outbox"))
+}
+
+// What runs with millrace's rights runs nothing of the caller's: neither types that
+// stand in for those of the catalog, nor conversions of a column's own type.
+func TestSQLRunsNothingOfTheCallersWithMillracesRights(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	caller := role(db)
+	execute(t, db, "create role "+caller+"; create schema hers authorization "+caller+"; grant usage on schema millrace to "+caller)
+	defer execute(t, db, "drop owned by "+caller+" cascade; drop role "+caller)
+	execute(t, db, "set role "+caller+`;
+		create table hers.ran (who text);
+		grant all on hers.ran to public;
+		grant usage on schema hers to public;
+		create function hers.run(text) returns boolean language plpgsql as $$
+			begin insert into hers.ran values (current_user); return true; end $$;
+		create function hers.run(jsonb) returns boolean language sql as $$ select hers.run('') $$;
+		create type hers.kind as enum ('a');
+		create function hers.json(hers.kind) returns json language plpgsql as $$
+			begin insert into hers.ran values (current_user); return '1'; end $$;
+		create cast (hers.kind as json) with function hers.json(hers.kind);
+		create table hers.plain (id int, name text);
+		create trigger t after insert on hers.plain for each row execute function millrace.broadcast_changes('hers:{id}');
+		create type hers.pair as (one int, kinds hers.kind[]);
+		create table hers.t (id int, pair hers.pair);
+		create trigger t after insert on hers.t for each row execute function millrace.broadcast_changes('hers:{id}');
+		reset role`)
+	mallory := func(statement string) error {
+		conn, err := pgx.Connect(t.Context(), db.URL)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, conn.Close(t.Context())) }()
+		_, err = conn.Exec(t.Context(), "set role "+caller+`;
+			create domain pg_temp.text as pg_catalog.text check (hers.run(value));
+			create domain pg_temp.jsonb as pg_catalog.jsonb check (hers.run(value));`)
+		require.NoError(t, err)
+		_, err = conn.Exec(t.Context(), statement)
+		return err
+	}
+	require.NoError(t, mallory(`select millrace.publish('c'::pg_catalog.text, '1'::pg_catalog.jsonb, '{"version": 1, "tags": {"a": "b"}}')`))
+	require.NoError(t, mallory(`begin; set constraints all immediate; select millrace.publish('c'::pg_catalog.text, '1'::pg_catalog.jsonb); commit`))
+	require.NoError(t, mallory("insert into hers.plain values (1, 'x')"))
+	refused := mallory("insert into hers.t values (1, '(1,{a})')")
+	require.Empty(t, query[string](t, db, "select coalesce(string_agg(distinct who, ','), '') from hers.ran where who <> $1", strings.Trim(caller, `"`)))
+	require.ErrorContains(t, refused, "hers.json")
 }

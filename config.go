@@ -108,14 +108,25 @@ func (c Config) validate() error {
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		errs = append(errs, fmt.Errorf("address %q is not HOST:PORT", c.Addr))
 	}
-	if c.MaxConns != 0 && (c.MaxConns < minConns || c.MaxConns > maxConns) {
-		errs = append(errs, fmt.Errorf("MaxConns must be %d to %d", minConns, maxConns))
-	}
-	if err := c.validateListen(); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, c.validateListen(), c.validateLimits())
 	if err := c.Tokens.config().Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("configure Tokens: %w", err))
+	}
+	for _, n := range c.Namespaces {
+		if n.Name == jobNamespace || n.Name == jobsNamespace {
+			errs = append(errs, fmt.Errorf("the namespace %q is millrace's own", n.Name))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("configure millrace: %w", err)
+	}
+	return nil
+}
+
+func (c Config) validateLimits() error {
+	var errs []error
+	if c.MaxConns != 0 && (c.MaxConns < minConns || c.MaxConns > maxConns) {
+		errs = append(errs, fmt.Errorf("MaxConns must be %d to %d", minConns, maxConns))
 	}
 	if c.ChannelLimit < 0 || c.ConnectionLimit < 0 || c.UserConnectionLimit < 0 {
 		errs = append(errs, errors.New("ChannelLimit, ConnectionLimit and UserConnectionLimit must not be negative"))
@@ -123,15 +134,7 @@ func (c Config) validate() error {
 	if c.DrainTimeout < 0 {
 		errs = append(errs, errors.New("DrainTimeout must not be negative"))
 	}
-	for _, n := range c.Namespaces {
-		if n.Name == jobNamespace || n.Name == jobsNamespace {
-			errs = append(errs, fmt.Errorf("the namespace %q is millrace's own", n.Name))
-		}
-	}
-	if len(errs) > 0 {
-		return fmt.Errorf("configure millrace: %w", errors.Join(errs...))
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // public reports whether others than this machine can reach the address.

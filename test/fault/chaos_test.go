@@ -43,7 +43,7 @@ func (f *fleet) replace(i int, in *instance) *instance {
 // told that what it missed is gone.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	channels, each, pause := 64, 25, 1200*time.Millisecond
+	channels, each, pause := 64, 12, 1200*time.Millisecond
 	if *full {
 		each, pause = 3125, 4*time.Second
 	}

@@ -8,7 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/gofiber/fiber/v2"
 	"github.com/stretchr/testify/require"
 )
 
@@ -171,6 +173,36 @@ func TestPublishingToAStoppedHub(t *testing.T) {
 		require.Equal(t, http.StatusServiceUnavailable, got.status, got.body)
 		require.NotEmpty(t, got.header.Get("Retry-After"), path)
 	}
+}
+
+// What waits behind a commit that does not end is refused, and was not published.
+func TestPublishingWhileACommitStalls(t *testing.T) {
+	t.Parallel()
+	e := startShared(t)
+	hasty := e.sibling(Route{
+		Method: http.MethodPost, Path: "/hasty/:channel", Scope: Public, BodyLimit: smallBody, Timeout: 100 * time.Millisecond,
+		Handler: func(c *fiber.Ctx) error { return e.server.publish(c) }, Summary: "publishes, with little patience",
+	})
+	require.Equal(t, http.StatusOK, e.do(http.MethodPost, "/v1/channels/room:1/messages", devKey, `1`).status)
+	tx, err := e.db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `lock table millrace.message in access exclusive mode`)
+	require.NoError(t, err)
+	first := make(chan answer, 1)
+	go func() { first <- e.do(http.MethodPost, "/v1/channels/room:1/messages", devKey, `2`) }()
+	require.Eventually(t, func() bool {
+		var waiting bool
+		err := tx.QueryRow(t.Context(), `select exists (select from pg_locks where not granted and relation = 'millrace.message'::regclass)`).Scan(&waiting)
+		return err == nil && waiting
+	}, patience, time.Millisecond)
+
+	refused := hasty.do(http.MethodPost, "/hasty/room:1", "", `3`)
+	require.Equal(t, http.StatusServiceUnavailable, refused.status, refused.body)
+	require.Equal(t, CodeBusy, refused.problem(t).Code)
+	require.NotEmpty(t, refused.header.Get("Retry-After"))
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.Equal(t, http.StatusOK, (<-first).status)
+	require.NotContains(t, e.do(http.MethodGet, "/v1/channels/room:1/history", devKey, "").body, `"data":3`)
 }
 
 // What channels are called is compared byte by byte, however the path spells it.

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -98,7 +99,17 @@ func startNode(t testing.TB, db *testdb.DB, functions *functionsOf, change ...fu
 	t.Helper()
 
 	s := newNode(t, db, functions, change...)
-	require.NoError(t, s.Start(t.Context()))
+	err := s.Start(t.Context())
+
+	// A busy machine may be too slow for the time that a node has to connect.
+	for range 3 {
+		if errors.Is(err, context.DeadlineExceeded) {
+			s = newNode(t, db, functions, change...)
+			err = s.Start(t.Context())
+		}
+	}
+
+	require.NoError(t, err)
 	t.Cleanup(func() { stopNode(t, s, patience) })
 
 	return s

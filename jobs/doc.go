@@ -56,6 +56,8 @@
 //     until ten seconds later, so that an outage of Postgres does not end with everybody rescuing everybody.
 //   - Notifications are hints. Behind each there is a poll: 200 ms for a new job, 2 s for a cancellation and a lost
 //     attempt, 5 s for a waiting job whose node died.
+//   - Transactions of users that enqueue (millrace.enqueue) make the rows that Submit makes. Of those that commit
+//     together one tells for each queue, for commits that notify wait for each other; follower looks for the others.
 //   - One row can spoil nothing but itself: a claim interprets nothing of what users wrote, a batch that Postgres
 //     refuses is recorded one by one, a function that panics, or ends its goroutine, or ignores its context, loses
 //     its slot to others.
@@ -88,7 +90,8 @@
 //
 // Submission: submitter groups, inserter inserts. Running: River's client claims through pilot and claimer, dispatcher
 // runs one attempt, finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive, sweeper
-// looks for lost attempts, promoter makes waiting jobs available on time, scheduler fires
+// looks for lost attempts, promoter makes waiting jobs available on time, follower looks for
+// what transactions have enqueued, scheduler fires
 // schedules. Seeing: watcher and queries.
 //
 // # Lifecycle

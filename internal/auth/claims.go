@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -26,6 +28,28 @@ type claims struct {
 	Channel string `json:"channel,omitempty"`
 	// Key is the one that made the token. It counts in tokens of ours only.
 	Key string `json:"key,omitempty"`
+}
+
+// claimNames are the names of the fields of claims.
+var claimNames = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "subscribe", "publish", "info", "channel", "key"}
+
+// UnmarshalJSON implements json.Unmarshaler. Package json takes "Sub" for "sub" as well, and the last one wins; but
+// that is another claim, which somebody else than the issuer may have chosen.
+func (c *claims) UnmarshalJSON(data []byte) error {
+	var said map[string]json.RawMessage
+	if err := json.Unmarshal(data, &said); err != nil {
+		return fmt.Errorf("the claims of a token: %w", err)
+	}
+	maps.DeleteFunc(said, func(name string, _ json.RawMessage) bool { return !slices.Contains(claimNames, name) })
+	exact, err := json.Marshal(said)
+	if err != nil {
+		return fmt.Errorf("the claims of a token: %w", err)
+	}
+	type fields claims // without this method
+	if err := json.Unmarshal(exact, (*fields)(c)); err != nil {
+		return fmt.Errorf("the claims of a token: %w", err)
+	}
+	return nil
 }
 
 func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.ExpiresAt.date(), nil }

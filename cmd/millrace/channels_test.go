@@ -54,6 +54,13 @@ func TestNamespaces(t *testing.T) {
 	require.Regexp(t, `job +a view +key +- +- +the program\n`, list)
 	require.Contains(t, a.run(t, "", "namespaces", "get", "chat").stdout, `"history_size":5`)
 
+	before := len(a.asked())
+	for _, command := range []string{"get", "set", "delete"} {
+		empty := a.run(t, "", "namespaces", command, "")
+		require.Equal(t, exitUsage, empty.code, "a variable of the shell that is not set is not the default one: %s", empty.stdout)
+		require.Contains(t, empty.stderr, ":default")
+	}
+	require.Len(t, a.asked(), before)
 	got := a.run(t, "", "namespaces", "set", "chat", "--history-ttl", "1h", "--presence", "--no-relaxed", "--publish", "anyone")
 	require.Zero(t, got.code, got.stderr)
 	asked := a.asked()

@@ -27,7 +27,20 @@ type namespaceArg struct {
 	Name string `arg:"" help:"Name, the part of a channel before ':'; :default is the one of all other channels."`
 }
 
-func (a namespaceArg) name() string { return strings.TrimPrefix(a.Name, defaultNamespace) }
+// Validate is called by kong. An empty name is a variable of the shell that was not set, and not the default one.
+func (a namespaceArg) Validate() error {
+	if a.Name == "" {
+		return usagef("the name of the namespace is empty: %s is the one of all other channels", defaultNamespace)
+	}
+	return nil
+}
+
+func (a namespaceArg) name() string {
+	if a.Name == defaultNamespace {
+		return ""
+	}
+	return a.Name
+}
 
 type namespacesListCmd struct {
 	clientFlags

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
@@ -54,9 +55,13 @@ func TestSQLPickup(t *testing.T) {
 	nativeConfig(t, db, "f", `{}`)
 	startHearing(t, db, functions, nil)
 
+	own, err := pgxpool.New(t.Context(), db.URL) // as a program's is
+	require.NoError(t, err)
+	t.Cleanup(own.Close)
+
 	committed := make([]time.Time, alone+callers*each)
 	one := func(n int) {
-		assertNoError(t, pgx.BeginFunc(t.Context(), db.Pool, func(tx pgx.Tx) error {
+		assertNoError(t, pgx.BeginFunc(t.Context(), own, func(tx pgx.Tx) error {
 			_, err := enqueue(t, tx, "f", strconv.Itoa(n), `{}`)
 
 			return err

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
@@ -61,6 +62,20 @@ func TestClusterKeepsItsData(t *testing.T) {
 	require.Equal(t, "still here", run(t, again.URL(), "select word from public.kept"))
 	require.Equal(t, "still here", run(t, again.TCPURL(), "select word from public.kept"))
 	require.Equal(t, "on", run(t, again.URL(), "show fsync"))
+}
+
+// The tables of whoever connects with the cluster's URL are not millrace's.
+func TestTablesOfUsersArePublic(t *testing.T) {
+	t.Parallel()
+	c := start(t, t.TempDir())
+	conn, err := pgx.Connect(t.Context(), c.TCPURL())
+	require.NoError(t, err)
+	for _, sql := range []string{"create schema millrace", "create table orders (id int)"} {
+		_, err = conn.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	require.NoError(t, conn.Close(t.Context()))
+	require.Equal(t, "public", run(t, c.URL(), "select relnamespace::regnamespace::text from pg_catalog.pg_class where relname = 'orders'"))
 }
 
 func TestClusterWantsItsPassword(t *testing.T) {

@@ -156,8 +156,14 @@ func (c *Cluster) ensureDatabase(ctx context.Context) error {
 	if there {
 		return nil
 	}
-	if _, err := conn.Exec(ctx, "create database "+pgx.Identifier{clusterDatabase}.Sanitize()); err != nil {
+	database := pgx.Identifier{clusterDatabase}.Sanitize()
+	if _, err := conn.Exec(ctx, "create database "+database); err != nil {
 		return fmt.Errorf("create the database: %w", err)
+	}
+	// The user has the name of millrace's schema, which would otherwise come first: tables that somebody makes
+	// with the cluster's URL would land in it.
+	if _, err := conn.Exec(ctx, "alter database "+database+" set search_path = public"); err != nil {
+		return fmt.Errorf("set the database's search path: %w", err)
 	}
 	return nil
 }

@@ -23,6 +23,14 @@ export type SubmissionResult =
   | { id: string; state: JobState; replayed: boolean; error?: undefined }
   | { id?: undefined; error: MillraceError };
 
+/** Where a publication is in its channel's history. */
+export interface Published {
+  offset: string;
+  epoch: string;
+  /** the idempotency key had published it before */
+  repeated?: boolean;
+}
+
 /** the longest that the server holds back an answer */
 const longestWait = 60;
 
@@ -89,7 +97,7 @@ export class Client {
   }
 
   /** publish sends data to a channel; when it resolves, that is stored. */
-  async publish(channel: string, data: unknown, idempotencyKey?: string, signal?: AbortSignal): Promise<{ offset: string; epoch: string }> {
+  async publish(channel: string, data: unknown, idempotencyKey?: string, signal?: AbortSignal): Promise<Published> {
     const path = `/v1/channels/${encodeURIComponent(channel)}/messages`;
     const response = await this.#request("POST", path, JSON.stringify(data), "application/json", signal,
       idempotencyKey === undefined ? {} : { "Idempotency-Key": idempotencyKey });

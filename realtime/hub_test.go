@@ -178,7 +178,7 @@ func TestConfigReportsAllMistakes(t *testing.T) {
 		{Name: "f", Ephemeral: true}, {Name: "f", Ephemeral: true},
 	}})
 	require.Error(t, err)
-	for _, part := range []string{"must not be negative", `"a:b"`, "go together", "keep no history", "needs a history", "defined twice", "default namespace"} {
+	for _, part := range []string{"must not be negative", `"a:b"`, "goes together", "keep no history", "is needed, unless", "defined twice", "default namespace"} {
 		require.ErrorContains(t, err, part)
 	}
 }

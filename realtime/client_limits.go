@@ -64,5 +64,8 @@ func (h *Hub) commandRead(client *centrifuge.Client, event centrifuge.CommandRea
 	if !connectionOf(client.Context()).limits.command(&h.config) {
 		return centrifuge.DisconnectTooManyRequests
 	}
+	if subscribe := event.Command.Subscribe; subscribe != nil && subscribe.Recover {
+		return h.catchUp(client.Context(), subscribe)
+	}
 	return nil
 }

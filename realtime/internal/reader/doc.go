@@ -9,6 +9,8 @@
 //     connection went through. Where the table does not have an offset any more
 //     (trimmed, or a new epoch), the next publication is handed on with its own
 //     position, so that the jump shows. Where there is no next one, Missed is called.
+//   - A subscriber that was further, by another instance, is not handed what it has
+//     if CatchUp comes before its subscription.
 //   - Where a history went back, after a failover to a server that lost its last
 //     commits, Missed is called: its offsets are given out a second time.
 //   - Notifications are hints. Any hole in their offsets, a publication that was

@@ -17,6 +17,8 @@ type subscription struct {
 	lost   bool         // notifications were lost since the present round began
 	acked  Position     // the last one that a publisher of this instance was told of
 	last   *Publication // handed on, where the one after it may be sent as a difference
+
+	settled chan struct{} // closed when the present round has ended, if somebody waits for that
 }
 
 // offer hands a notified publication on if it is the next one. It reports true
@@ -84,6 +86,7 @@ func (s *subscription) repaired(p Position, deliver func()) {
 func (s *subscription) settle(top Position, missed func()) (again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.release()
 	loading := s.handed == Position{}
 	jump := !loading && s.handed.Offset != top.Offset
 	s.handed = top
@@ -107,6 +110,7 @@ func (s *subscription) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
+	s.release()
 }
 
 func (s *subscription) ack(p Position) {

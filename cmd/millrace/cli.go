@@ -27,7 +27,7 @@ type commandLine struct {
 	Connections connectionsCmd `cmd:"" group:"realtime" help:"Close connections."`
 	Keys        keysCmd        `cmd:"" group:"access" help:"Create, list and revoke API keys."`
 	Token       tokenCmd       `cmd:"" group:"access" help:"Make a short-lived token for a browser."`
-	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Version     versionCmd     `cmd:"" group:"other" help:"Print the version."`
 }
 
 const description = `Durable jobs, functions and realtime on one Postgres.
@@ -57,6 +57,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			{Key: "jobs", Title: "Jobs"},
 			{Key: "realtime", Title: "Realtime"},
 			{Key: "access", Title: "Access"},
+			{Key: "other", Title: "Other"},
+			{Key: "client", Title: "The server to talk to"},
 		}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(out),
@@ -72,9 +74,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitOK
 	}
 	if err != nil {
-		return out.usage(err)
+		var parse *kong.ParseError
+		if errors.As(err, &parse) {
+			parsed = parse.Context
+		}
+		return out.usage(err, parsed)
 	}
-	return out.finish(ctx, parsed.Run())
+	return out.finish(ctx, parsed.Run(), parsed)
 }
 
 // usageError is a mistake in the arguments that only the sub-command can see.
@@ -88,7 +94,7 @@ func usagef(format string, args ...any) error { return &usageError{text: fmt.Spr
 var errReported = errors.New("reported")
 
 // finish turns a sub-command's error into words on stderr and an exit code.
-func (s *streams) finish(ctx context.Context, err error) int {
+func (s *streams) finish(ctx context.Context, err error, parsed *kong.Context) int {
 	var usage *usageError
 	switch {
 	case err == nil:
@@ -96,7 +102,7 @@ func (s *streams) finish(ctx context.Context, err error) int {
 	case errors.Is(err, errReported):
 		return exitFailed
 	case errors.As(err, &usage):
-		return s.usage(err)
+		return s.usage(err, parsed)
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		// Ctrl-C: the user knows.
 		return exitFailed
@@ -106,11 +112,11 @@ func (s *streams) finish(ctx context.Context, err error) int {
 	}
 }
 
-func (s *streams) usage(err error) int {
+// usage reports a mistake in the arguments, with the help of the sub-command that was asked for.
+func (s *streams) usage(err error, parsed *kong.Context) int {
 	hint := "millrace --help"
-	var parse *kong.ParseError
-	if errors.As(err, &parse) && parse.Context != nil {
-		if node := parse.Context.Selected(); node != nil {
+	if parsed != nil {
+		if node := parsed.Selected(); node != nil {
 			hint = node.FullPath() + " --help"
 		}
 	}

@@ -9,8 +9,8 @@ import (
 
 // clientFlags are shared by all sub-commands that talk to a server.
 type clientFlags struct {
-	URL string `env:"MILLRACE_URL" default:"http://127.0.0.1:8080" placeholder:"URL" help:"Address of the server."`
-	Key string `env:"MILLRACE_KEY" placeholder:"KEY" help:"API key."`
+	URL string `group:"client" env:"MILLRACE_URL" default:"http://127.0.0.1:8080" placeholder:"URL" help:"Its address. Default: ${default}."`
+	Key string `group:"client" env:"MILLRACE_KEY" placeholder:"KEY" help:"API key or token."`
 }
 
 // with opens a client for one sub-command and closes it afterwards.
@@ -18,7 +18,7 @@ func (f clientFlags) with(use func(*apiclient.Client) error) error {
 	if f.URL != "" && !strings.Contains(f.URL, "://") {
 		return usagef("the server address %q is not an http or https URL: write http://%s", f.URL, f.URL)
 	}
-	client, err := apiclient.New(apiclient.Config{URL: f.URL, Key: f.Key})
+	client, err := apiclient.New(apiclient.Config{URL: f.URL, Key: f.Key, Hint: f.hint})
 	if err != nil {
 		return usagef("%v", err)
 	}

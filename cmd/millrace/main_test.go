@@ -144,6 +144,7 @@ func TestUsageErrors(t *testing.T) {
 		"short limit":       {[]string{"jobs", "list", "-n-1"}, "must not be negative"},
 		"bad limit":         {[]string{"jobs", "list", "--limit=-1"}, "must not be negative"},
 		"bad input":         {[]string{"run", "hello", "{a:1}"}, "the input is not JSON: invalid character 'a'"},
+		"help of its own":   {[]string{"channels", "history", "a", "--after", "x"}, "See \"millrace channels history --help\""},
 		"two inputs":        {[]string{"run", "hello", `{} {}`}, "the input is not JSON"},
 		"missing file":      {[]string{"run", "hello", "@/does/not/exist"}, "read the file after @"},
 		"delay and run-at":  {[]string{"run", "hello", "--delay", "1s", "--run-at", "2030-01-01T00:00:00Z"}, "can't be used together"},
@@ -174,18 +175,6 @@ func TestServerThatIsNotThere(t *testing.T) {
 	got := execute(t, "", "jobs", "list", "--url", server.URL)
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.stderr, "connection refused at "+server.URL+": is the server running? Start it with `millrace dev`")
-}
-
-func TestRefusalsSayWhatToDo(t *testing.T) {
-	t.Parallel()
-	a := newAPI(t, nil)
-	got := a.run(t, "", "jobs", "get", "7")
-	require.Equal(t, exitFailed, got.code)
-	require.Contains(t, got.stderr, "millrace: read job 7: There is nothing here\nLook elsewhere.")
-
-	got = execute(t, "", "jobs", "get", "7", "--url", a.url, "--key", "wrong")
-	require.Equal(t, exitFailed, got.code)
-	require.Contains(t, got.stderr, "MILLRACE_KEY")
 }
 
 func TestVersion(t *testing.T) {

@@ -35,6 +35,8 @@ type Config struct {
 	// Timeout of one request without a wait of its own (streams have none); DefaultTimeout when 0.
 	Timeout time.Duration
 	HTTP    *http.Client // a client of its own when nil; its Timeout must be 0, it would cut streams
+	// Hint replaces the hint of a refusal, which speaks of HTTP, by the caller's own words. Path is that of the request.
+	Hint func(path string, problem *Problem) string
 }
 
 // Client calls one millrace server. It is safe for concurrent use. Close releases idle connections.
@@ -44,6 +46,7 @@ type Client struct {
 	attempts int
 	timeout  time.Duration
 	http     *http.Client
+	hint     func(path string, problem *Problem) string
 	backoff  backoff
 	quiet    time.Duration // quietLimit
 	reached  atomic.Bool   // the server has answered this client before
@@ -76,6 +79,7 @@ func New(cfg Config) (*Client, error) {
 		attempts: cfg.Attempts,
 		timeout:  cfg.Timeout,
 		http:     cfg.HTTP,
+		hint:     cfg.Hint,
 		backoff:  defaultBackoff,
 		quiet:    quietLimit,
 	}, nil
@@ -183,7 +187,11 @@ func (c *Client) open(ctx context.Context, req call) (*http.Response, error) {
 		return resp, nil
 	}
 	defer drain(resp.Body)
-	return nil, readProblem(req, resp)
+	problem := readProblem(req, resp)
+	if c.hint != nil {
+		problem.Hint = c.hint(req.path, problem)
+	}
+	return nil, problem
 }
 
 // drain reads a little of what is left so that the connection can be used again, then closes.

@@ -36,10 +36,7 @@ type FieldError struct {
 // Error says title, detail, each field's mistake and the hint, in lines that read well in a terminal.
 func (p *Problem) Error() string {
 	var text strings.Builder
-	text.WriteString(p.Title)
-	if p.Detail != "" && p.Detail != p.Title {
-		text.WriteString(": " + p.Detail)
-	}
+	text.WriteString(p.summary())
 	for _, field := range p.Errors {
 		fmt.Fprintf(&text, "\n  %s: %s", field.Field, field.Message)
 	}
@@ -50,6 +47,17 @@ func (p *Problem) Error() string {
 		text.WriteString("\n" + p.Hint)
 	}
 	return text.String()
+}
+
+func (p *Problem) summary() string {
+	switch {
+	case p.Detail == "" || p.Detail == p.Title:
+		return p.Title
+	case p.Code == "not_found":
+		return p.Detail // names what is missing, which the title only says again
+	default:
+		return p.Title + ": " + p.Detail
+	}
 }
 
 // IsProblem tells that the server answered and refused.
@@ -75,7 +83,7 @@ const maxProblem = 1 << 20
 
 // readProblem turns a refusal into a *Problem. What is not a problem document (a proxy's page, another
 // server) becomes one that says so, with the beginning of what came.
-func readProblem(req call, resp *http.Response) error {
+func readProblem(req call, resp *http.Response) *Problem {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
 	problem := &Problem{}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))

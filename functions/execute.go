@@ -3,6 +3,7 @@ package functions
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -11,13 +12,18 @@ import (
 )
 
 // Resolve returns the settings of a function's live version, from memory; a name that is not there is looked for in
-// the database first. ErrUnknownFunction if there is no such function.
+// the database first, also among the functions of other programs, whose settings say Elsewhere. ErrUnknownFunction if
+// there is no such function.
 func (s *Service) Resolve(ctx context.Context, name string) (jobs.Settings, error) {
 	if f, ok := s.native[name]; ok {
 		return f.settings, nil
 	}
 
 	f, err := s.live.get(ctx, name)
+	if errors.Is(err, ErrUnknownFunction) && checkName(name) == "" {
+		return s.others.find(ctx, name)
+	}
+
 	if err != nil {
 		return jobs.Settings{}, err
 	}

@@ -21,8 +21,8 @@ type nativeFunction struct {
 	program  runtimes.Program
 }
 
-// RegisterNative makes a Go function callable under a name. It must be called before Start, on every instance that
-// works or submits its jobs. Its settings' Version is ignored: the program is the version. The function hides one of
+// RegisterNative makes a Go function callable under a name. It must be called before Start. Instances of other programs
+// submit its jobs too, and hand on those that they claim (jobs.Settings.Elsewhere). Its settings' Version is ignored: the program is the version. The function hides one of
 // the same name that was deployed.
 func (s *Service) RegisterNative(name string, fn NativeFunc, settings jobs.Settings) error {
 	mistake := checkName(name)

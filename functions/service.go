@@ -58,6 +58,7 @@ type Service struct {
 	goes   *native.Runner
 	native map[string]nativeFunction // not changed after Start
 	live   *live
+	others *elsewhere
 	loader *loader
 }
 
@@ -91,6 +92,7 @@ func New(config Config) (*Service, error) {
 		pool: config.Pool, log: config.Logger, publisher: config.Publisher, enqueuer: config.Enqueuer,
 		started: time.Now(), poll: pollEvery, js: script, goes: native.New(), native: map[string]nativeFunction{},
 		live:   newLive(config.Pool),
+		others: newElsewhere(config.Pool),
 		loader: newLoader(config.Pool, map[string]runtimes.Runner{runtimeJS: script}),
 	}
 	if config.Listener != nil {
@@ -110,6 +112,10 @@ func (s *Service) Start(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("start functions: %w", err), s.Stop(context.WithoutCancel(ctx)))
 	}
 	s.Go(s.follow)
+
+	if len(s.native) > 0 {
+		s.Go(s.stay)
+	}
 
 	return nil
 }

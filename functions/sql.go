@@ -29,6 +29,10 @@ var (
 	sqlFileInsert string
 	//go:embed sql/native_store.sql
 	sqlNativeStore string
+	//go:embed sql/native_find.sql
+	sqlNativeFind string
+	//go:embed sql/native_seen.sql
+	sqlNativeSeen string
 	//go:embed sql/live_set.sql
 	sqlLiveSet string
 	//go:embed sql/live_revision.sql

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 )
 
@@ -37,6 +38,7 @@ const (
 type dispatcher struct {
 	river.WorkerDefaults[dispatchArgs]
 
+	pool      *pgxpool.Pool
 	executor  Executor
 	attempts  *attempts
 	finisher  *finisher
@@ -101,6 +103,10 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 
 	if err != nil {
 		return a.stopped(a.whyEnded(ctx), failureOf(err), 0, settings)
+	}
+
+	if settings.Elsewhere {
+		return d.handOn(ctx, a)
 	}
 
 	timeout := firstPositive(a.timeout, settings.Timeout, DefaultTimeout)

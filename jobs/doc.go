@@ -27,8 +27,9 @@
 //	      |                       +----- node lost -----+
 //	      +------- failed, attempts left ---------------+
 //
-// A user's retry leads from failed, cancelled, scheduled and retrying to queued. In the table the states have River's
-// names: scheduled (and pending), available, running, retryable, completed, discarded, cancelled.
+// A user's retry leads from failed, cancelled, scheduled and retrying to queued. A job that was claimed by a node
+// without its function, which others have, goes from running to scheduled, at no attempt (hand_on.go). In the table the
+// states have River's names: scheduled (and pending), available, running, retryable, completed, discarded, cancelled.
 //
 // # An attempt
 //
@@ -42,10 +43,11 @@
 //
 //   - Every write to a running row carries the fence: its id, the attempt's number, and this process as the last of
 //     attempted_by. A pair of number and process never comes again: each claim adds one to the number, each start of
-//     a process has an id of its own, and the one thing that makes the number smaller is the hand-back of a drain,
-//     when its process begins no claim any more. (A user's retry raises the limit and leaves the number.) So a late
-//     outcome, or one that is sent twice because its answer was lost, finds no row. If a claim that was under way when
-//     the drain began takes what was just handed back, the pair does come again, and at worst the job runs once more.
+//     a process has an id of its own, and what makes the number smaller is a hand-back alone: of a drain, when the
+//     process begins no claim any more, and of an attempt whose function never began, which has nothing to record.
+//     (A user's retry raises the limit and leaves the number.) So a late outcome, or one that is sent twice because its
+//     answer was lost, finds no row. Where the process does claim again what it handed back, the pair comes again, and
+//     if just then the answer to the hand-back was lost, at worst the job runs once more.
 //   - River learns that a job is done only after the outcome was committed. Its own completion, which knows no
 //     attempts, is swallowed (pilot.go).
 //   - What a node runs is in its memory from the claim on. A running row in its name that it does not know, and an

@@ -27,6 +27,10 @@ type Settings struct {
 	Timeout     time.Duration // of one attempt
 	Backoff     Backoff
 	Limits      Limits // Claims go by those that are stored (StoreLimits); these say that jobs are to wait in a lane.
+
+	// Elsewhere says that other nodes can run the function and this one cannot: a job of it that is claimed here is
+	// handed on, at no attempt.
+	Elsewhere bool
 }
 
 // Run is one attempt of a job, as the executor sees it.

@@ -46,7 +46,10 @@ func refusalText(err error) string {
 func finishBody(a *attempt, out outcome) []byte {
 	meta := []byte{'{'}
 
-	if out.version != "" {
+	switch {
+	case out.handed > 0: // no version ran
+		meta = strconv.AppendInt(append(meta, `"`+metaHandedOn+`":`...), int64(out.handed), 10)
+	case out.version != "":
 		version, _ := json.Marshal(out.version) //nolint:errchkjson // a string
 		meta = append(append(meta, `"`+metaVersion+`":`...), version...)
 	}
@@ -117,7 +120,7 @@ func (f *finisher) flush(ctx context.Context, batch []*finishing) error {
 			continue
 		}
 
-		if item.out.state == rivertype.JobStateRetryable {
+		if item.out.waits() {
 			f.retried(item.out.delay)
 		}
 
@@ -185,8 +188,11 @@ func queueNotifications(queue *pgx.Batch, batch []*finishing) {
 	for i, item := range batch {
 		number := item.attempt.number
 
-		if item.out.state == rivertype.JobStateAvailable {
+		if !item.out.charged() {
 			number-- // the row's, too: the next attempt has this one's number
+		}
+
+		if item.out.state == rivertype.JobStateAvailable {
 			back[item.attempt.queue] = struct{}{}
 		}
 

@@ -14,8 +14,9 @@ import (
 type outcome struct {
 	state   rivertype.JobState
 	output  json.RawMessage // of completed
-	failure *Failure        // of the others; nil when the row is handed back (available)
-	delay   time.Duration   // of retryable: until the next attempt
+	failure *Failure        // of the others; nil when the row is handed back (available) or on (scheduled)
+	delay   time.Duration   // of retryable and scheduled: until the next attempt
+	handed  int             // of scheduled: how often the job was handed on, this time included
 	version string
 }
 

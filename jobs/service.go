@@ -83,6 +83,7 @@ func (s *Service) assemble() error {
 	s.follower = newFollower(s.cfg.Queues, waker.wake, s.promoter.expect)
 
 	d := &dispatcher{
+		pool:      s.pool,
 		executor:  s.cfg.Executor,
 		attempts:  s.attempts,
 		finisher:  newFinisher(s.pool, s.cfg.NodeID, s.promoter.expect, waker.wake, s.log),

@@ -87,7 +87,9 @@ func (a *attempt) tellRiver(ctx context.Context, row *rivertype.JobRow, out outc
 		row.MaxAttempts = row.Attempt
 	case rivertype.JobStateRetryable:
 		row.ScheduledAt = time.Now().Add(out.delay)
-	case rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateScheduled: // no attempt ends so
+	case rivertype.JobStateScheduled:
+		return river.JobSnooze(out.delay) // the same, later
+	case rivertype.JobStatePending, rivertype.JobStateRunning: // no attempt ends so
 	}
 
 	return err

@@ -3,11 +3,14 @@
 -- The functions that are part of programs, with their settings as
 -- function_version.config has them. Each instance writes its own as it starts,
 -- so they are those of the one that started last; a name that nobody has any
--- more stays until a function of that name is deployed.
+-- more stays until a function of that name is deployed. seen_at is renewed
+-- every minute by the instances that have the function: the others hand its
+-- jobs on to them.
 create table millrace.native_function (
     name       text        primary key,
     config     jsonb       not null,
-    updated_at timestamptz not null default now()
+    updated_at timestamptz not null default now(),
+    seen_at    timestamptz not null default now()
 );
 
 create function millrace.native_replaced() returns trigger

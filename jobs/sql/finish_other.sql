@@ -1,21 +1,22 @@
--- The same fence for every other end of an attempt. $4 is the new state; 'available' hands the row back, and its
--- attempt does not count. $5 is one object, id to {"meta": merged into the metadata, "error": appended or absent,
--- "delay_ms": until the next attempt}. A job whose end was asked for is not run again, whatever its attempt came to.
+-- The same fence for every other end of an attempt. $4 is the new state; 'available' hands the row back, 'scheduled'
+-- hands it on, for another node to claim after the delay, and in both the attempt does not count. $5 is one object, id
+-- to {"meta": merged into the metadata, "error": appended or absent, "delay_ms": until the next attempt}. A job whose
+-- end was asked for is not run again, whatever its attempt came to.
 update millrace.river_job
 set state = case
-        when $4::text in ('available', 'retryable') and metadata ? 'cancel_attempted_at' then 'cancelled'
+        when $4::text in ('available', 'scheduled', 'retryable') and metadata ? 'cancel_attempted_at' then 'cancelled'
         else $4::text
     end::millrace.river_job_state,
     finalized_at = case
-        when $4::text in ('available', 'retryable') and not metadata ? 'cancel_attempted_at' then null
+        when $4::text in ('available', 'scheduled', 'retryable') and not metadata ? 'cancel_attempted_at' then null
         else now()
     end,
     scheduled_at = case
-        when $4::text = 'retryable' then now() + ($5::jsonb -> id::text ->> 'delay_ms')::bigint * interval '1 millisecond'
+        when $4::text in ('scheduled', 'retryable') then now() + ($5::jsonb -> id::text ->> 'delay_ms')::bigint * interval '1 millisecond'
         else scheduled_at
     end,
     attempt = case
-        when $4::text = 'available' and not metadata ? 'cancel_attempted_at' then attempt - 1
+        when $4::text in ('available', 'scheduled') and not metadata ? 'cancel_attempted_at' then attempt - 1
         else attempt
     end,
     errors = case

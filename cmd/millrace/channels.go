@@ -21,7 +21,7 @@ type channelsListCmd struct {
 	clientFlags
 	jsonFlag
 	Prefix string `arg:"" optional:"" help:"What the names begin with, such as room:."`
-	Limit  int    `short:"n" default:"0" help:"At most this many; 0 is all."`
+	Limit  int    `short:"n" default:"0" placeholder:"N" help:"At most this many. Default: all."`
 }
 
 // Run is called by kong.
@@ -48,9 +48,9 @@ func (l *channelsListCmd) Run(ctx context.Context, out *streams) error {
 type channelsHistoryCmd struct {
 	clientFlags
 	jsonFlag
-	Channel string `arg:"" help:"Channel, such as room:lobby."`
-	Limit   int    `short:"n" default:"100" help:"At most this many messages, up to 1000."`
-	After   string `placeholder:"EPOCH:OFFSET" help:"Only messages after this position, oldest first. Without it: the latest."`
+	Channel channelName `arg:"" help:"Channel, such as room:lobby."`
+	Limit   int         `short:"n" default:"100" placeholder:"N" help:"At most this many messages, up to 1000. Default: ${default}."`
+	After   string      `placeholder:"EPOCH:OFFSET" help:"Only messages after this position, oldest first. Without it: the latest."`
 }
 
 // Run is called by kong.
@@ -66,32 +66,32 @@ func (h *channelsHistoryCmd) Run(ctx context.Context, out *streams) error {
 		}
 		printer := &tailPrinter{out: out, json: h.JSON, seen: map[string]apiclient.Position{}}
 		for _, publication := range page.Publications {
-			if err := printer.line(historyLine(h.Channel, page.Top.Epoch, publication)); err != nil {
+			if err := printer.line(historyLine(string(h.Channel), page.Top.Epoch, publication)); err != nil {
 				return err
 			}
 		}
-		out.sayf("%s is at %s:%d", clean(h.Channel), page.Top.Epoch, page.Top.Offset)
+		out.sayf("%s is at %s:%d", clean(string(h.Channel)), page.Top.Epoch, page.Top.Offset)
 		return nil
 	})
 }
 
 func (h *channelsHistoryCmd) page(ctx context.Context, client *apiclient.Client, after *apiclient.Position) (apiclient.History, error) {
 	if after == nil {
-		return client.History(ctx, h.Channel, h.Limit) //nolint:wrapcheck // by the caller
+		return client.History(ctx, string(h.Channel), h.Limit) //nolint:wrapcheck // by the caller
 	}
-	return client.HistoryPage(ctx, h.Channel, apiclient.HistoryQuery{Since: after, Limit: h.Limit}) //nolint:wrapcheck // by the caller
+	return client.HistoryPage(ctx, string(h.Channel), apiclient.HistoryQuery{Since: after, Limit: h.Limit}) //nolint:wrapcheck // by the caller
 }
 
 type channelsPresenceCmd struct {
 	clientFlags
 	jsonFlag
-	Channel string `arg:"" help:"Channel, such as room:lobby."`
+	Channel channelName `arg:"" help:"Channel, such as room:lobby."`
 }
 
 // Run is called by kong.
 func (p *channelsPresenceCmd) Run(ctx context.Context, out *streams) error {
 	return p.with(func(client *apiclient.Client) error {
-		members, err := client.Presence(ctx, p.Channel)
+		members, err := client.Presence(ctx, string(p.Channel))
 		if err != nil {
 			return fmt.Errorf("read the presence of %s: %w", p.Channel, err)
 		}

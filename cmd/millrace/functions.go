@@ -11,6 +11,7 @@ import (
 // functionsCmd groups what can be done with functions that are deployed.
 type functionsCmd struct {
 	List     functionsListCmd     `cmd:"" help:"List functions and their live versions."`
+	Get      functionsGetCmd      `cmd:"" help:"Show one function."`
 	Versions functionsVersionsCmd `cmd:"" help:"List the versions of a function, newest first."`
 	Rollback functionsRollbackCmd `cmd:"" help:"Make an earlier version live."`
 	Pause    functionsPauseCmd    `cmd:"" help:"Start no job of a function any more. Running ones finish."`

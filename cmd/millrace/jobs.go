@@ -14,17 +14,18 @@ type jobsCmd struct {
 	Get    jobsGetCmd    `cmd:"" help:"Show one job."`
 	Logs   jobsLogsCmd   `cmd:"" help:"Print what a job logged."`
 	Cancel jobsCancelCmd `cmd:"" help:"Cancel jobs that have not finished."`
-	Retry  jobsRetryCmd  `cmd:"" help:"Run finished jobs again."`
+	Retry  jobsRetryCmd  `cmd:"" help:"Run failed, cancelled or waiting jobs now."`
 }
 
 type jobsListCmd struct {
 	clientFlags
 	jsonFlag
-	Function string `help:"Only jobs of this function."`
+	Function string `placeholder:"NAME" help:"Only jobs of this function."`
 	State    string `enum:",queued,scheduled,running,retrying,completed,failed,cancelled" default:"" placeholder:"STATE" help:"Only jobs in this state: queued, scheduled, running, retrying, completed, failed or cancelled."`
-	Queue    string `help:"Only jobs of this queue."`
-	Tag      string `help:"Only jobs with this tag."`
-	Limit    int    `short:"n" default:"20" help:"How many jobs at most; 0 for all."`
+	Queue    string `placeholder:"NAME" help:"Only jobs of this queue."`
+	Tag      string `placeholder:"TAG" help:"Only jobs with this tag."`
+	Schedule string `placeholder:"NAME" help:"Only jobs of this schedule."`
+	Limit    int    `short:"n" default:"20" placeholder:"N" help:"How many jobs at most; 0 for all. Default: ${default}."`
 }
 
 // maxPage is the largest page that the server gives.
@@ -47,7 +48,7 @@ func (l *jobsListCmd) Run(ctx context.Context, out *streams) error {
 // each pages through the list until the limit.
 func (l *jobsListCmd) each(ctx context.Context, client *apiclient.Client, use func(apiclient.Job) error) error {
 	query := apiclient.ListQuery{
-		Function: l.Function, State: apiclient.State(l.State), Queue: l.Queue, Tag: l.Tag, Limit: maxPage,
+		Function: l.Function, State: apiclient.State(l.State), Queue: l.Queue, Tag: l.Tag, Schedule: l.Schedule, Limit: maxPage,
 	}
 	for seen := 0; ; {
 		if l.Limit > 0 {
@@ -73,21 +74,21 @@ func (l *jobsListCmd) each(ctx context.Context, client *apiclient.Client, use fu
 // jobRows prints jobs as a table, or as one JSON value a line.
 type jobRows struct {
 	out   *streams
-	table *table
+	table *table // made with the first row
+	json  bool
 	now   time.Time
 }
 
 func newJobRows(out *streams, asJSON bool) *jobRows {
-	rows := &jobRows{out: out, now: time.Now()}
-	if !asJSON {
-		rows.table = out.table("ID", "FUNCTION", "STATE", "ATTEMPT", "CREATED", "TOOK", "ERROR")
-	}
-	return rows
+	return &jobRows{out: out, json: asJSON, now: time.Now()}
 }
 
 func (r *jobRows) add(job apiclient.Job) error {
-	if r.table == nil {
+	if r.json {
 		return r.out.printJSON(job)
+	}
+	if r.table == nil {
+		r.table = r.out.table("ID", "FUNCTION", "STATE", "ATTEMPT", "CREATED", "TOOK", "ERROR")
 	}
 	const errorWidth = 60
 	failure := ""
@@ -100,10 +101,15 @@ func (r *jobRows) add(job apiclient.Job) error {
 }
 
 func (r *jobRows) flush() error {
-	if r.table == nil {
+	switch {
+	case r.json:
 		return nil
+	case r.table == nil:
+		r.out.sayf("No job matches.")
+		return nil
+	default:
+		return r.table.flush()
 	}
-	return r.table.flush()
 }
 
 // took is how long the last attempt ran, or runs.

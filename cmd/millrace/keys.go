@@ -25,7 +25,7 @@ type keysCreateCmd struct {
 	jsonFlag
 	Name        string        `arg:"" optional:"" help:"Name of the key, for people."`
 	Scope       []string      `required:"" placeholder:"SCOPE" help:"What the key may do, such as admin, jobs:submit:orders.*, channels:subscribe:room:*; may be repeated."`
-	Expires     time.Duration `help:"Life of the key, such as 720h. Default: until it is revoked."`
+	ExpiresIn   time.Duration `placeholder:"TIME" help:"Life of the key, such as 720h. Default: until it is revoked."`
 	DatabaseURL string        `placeholder:"URL" help:"Make the key in this database directly, for the first key of an installation."`
 }
 
@@ -41,7 +41,7 @@ func (k *keysCreateCmd) Run(ctx context.Context, out *streams) error {
 		})
 	}
 	return k.with(func(client *apiclient.Client) error {
-		key, secret, err := client.CreateKey(ctx, apiclient.KeyRequest{Name: k.Name, Scopes: k.Scope, ExpiresIn: k.Expires})
+		key, secret, err := client.CreateKey(ctx, apiclient.KeyRequest{Name: k.Name, Scopes: k.Scope, ExpiresIn: k.ExpiresIn})
 		if err != nil {
 			return fmt.Errorf("make a key: %w", err)
 		}
@@ -55,7 +55,7 @@ func (k *keysCreateCmd) inDatabase(ctx context.Context, pool *pgxpool.Pool) (api
 		return apiclient.Key{}, "", fmt.Errorf("migrate the database: %w", err)
 	}
 	key, secret, err := auth.NewStore(pool, nil, nil).CreateKey(ctx, auth.KeyParams{
-		Name: k.Name, Scopes: k.Scope, ExpiresIn: k.Expires,
+		Name: k.Name, Scopes: k.Scope, ExpiresIn: k.ExpiresIn,
 	})
 	return apiclient.Key{
 		ID: key.ID, Name: key.Name, Scopes: key.Scopes, CreatedAt: key.CreatedAt, CreatedBy: key.CreatedBy, ExpiresAt: key.ExpiresAt,

@@ -24,6 +24,38 @@ func TestPublish(t *testing.T) {
 	require.Equal(t, "POST /v1/channels/live:a/messages plain text", a.asked()[2])
 }
 
+func TestPublishOptions(t *testing.T) {
+	t.Parallel()
+	var asked []*http.Request
+	a := newAPI(t, map[string]http.HandlerFunc{
+		"POST /v1/channels/room:a/messages": func(w http.ResponseWriter, r *http.Request) {
+			asked = append(asked, r)
+			answer := `{"offset":"12","epoch":"e"}`
+			if r.URL.Query().Has("version") {
+				answer = `{"offset":"12","epoch":"e","skipped":true}`
+			} else if r.Header.Get("Idempotency-Key") == "again" {
+				answer = `{"offset":"12","epoch":"e","repeated":true}`
+			}
+			answerJSON(answer)(w, r)
+		},
+	})
+	got := a.run(t, "", "publish", "room:a", "1", "--version", "18446744073709551615", "--version-epoch", "b", "--tag", "kind:a:b", "--tag", "x:",
+		"--history-ttl", "5m", "--delta", "--idempotency-key", "once")
+	require.Zero(t, got.code, got.stderr)
+	require.Contains(t, got.stderr, "Skipped: room:a has had version 18446744073709551615, or a newer one.")
+	query := asked[0].URL.Query()
+	require.ElementsMatch(t, []string{"kind:a:b", "x:"}, query["tag"])
+	query.Del("tag")
+	require.Equal(t, "delta=true&history_ttl=5m0s&version=18446744073709551615&version_epoch=b", query.Encode())
+	require.Equal(t, "once", asked[0].Header.Get("Idempotency-Key"))
+
+	got = a.run(t, "", "publish", "room:a", "1", "--idempotency-key", "again")
+	require.Contains(t, got.stderr, "Not published again")
+	require.Equal(t, "room:a  offset 12\n", got.stdout)
+	require.Empty(t, asked[1].URL.RawQuery)
+	require.Contains(t, a.run(t, "", "publish", "room:a", "1", "--idempotency-key", "again", "--json").stdout, `"repeated":true`)
+}
+
 // tailUntil runs tail and interrupts it, as Ctrl-C does, at the given connection.
 func tailUntil(t *testing.T, connections []string, args ...string) result {
 	t.Helper()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -95,21 +94,4 @@ func TestRunInterrupted(t *testing.T) {
 	got := executeContext(ctx, "", "run", "hello", "--wait", "--url", a.url, "--key", "test-key")
 	require.Equal(t, exitFailed, got.code)
 	require.Equal(t, "Stopped waiting; job 7 goes on. Stop it with: millrace jobs cancel 7\n", got.stderr)
-}
-
-func TestWords(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	for d, want := range map[time.Duration]string{
-		5 * time.Millisecond: "5 ms ago", 1500 * time.Millisecond: "1.5 s ago", 90 * time.Second: "1 min ago",
-		3 * time.Hour: "3 h ago", 72 * time.Hour: "3 d ago", -time.Minute: "in 1 min",
-	} {
-		require.Equal(t, want, ago(now.Add(-d), now))
-	}
-	require.Equal(t, "-", ago(time.Time{}, now))
-	require.Equal(t, "1 job", count(1, "job"))
-	require.Equal(t, "0 jobs", count(0, "job"))
-	require.Equal(t, "äö…", shorten("äöüß", 3))
-	require.Equal(t, "äöü", shorten("äöü", 3))
-	require.Equal(t, "a b\ufffd[2J\ufffdc", clean("a\nb\x1b[2J\u202ec"))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/millrace-dev/millrace/internal/apiclient"
@@ -14,18 +13,19 @@ import (
 type schedulesCmd struct {
 	List    schedulesListCmd    `cmd:"" help:"List schedules."`
 	Get     schedulesGetCmd     `cmd:"" help:"Show a schedule and its next ticks."`
-	Set     schedulesSetCmd     `cmd:"" help:"Make a schedule or change it."`
+	Set     schedulesSetCmd     `cmd:"" help:"Make a schedule, or change what is named of one."`
 	Delete  schedulesDeleteCmd  `cmd:"" help:"Remove schedules; their jobs stay."`
 	Pause   schedulesPauseCmd   `cmd:"" help:"Keep schedules from ticking."`
 	Resume  schedulesResumeCmd  `cmd:"" help:"Let paused schedules tick again, from now on."`
 	Run     schedulesRunCmd     `cmd:"" help:"Run a schedule's job now, beside its ticks."`
+	Ticks   schedulesTicksCmd   `cmd:"" help:"Show when a schedule ticks next."`
 	Preview schedulesPreviewCmd `cmd:"" help:"Show when a cron expression ticks."`
 }
 
 type schedulesListCmd struct {
 	clientFlags
 	jsonFlag
-	Function string `help:"Schedules of this function alone."`
+	Function string `placeholder:"NAME" help:"Schedules of this function alone."`
 }
 
 // Run is called by kong.
@@ -125,15 +125,6 @@ func printSchedule(out *streams, s apiclient.Schedule, ticks apiclient.Ticks, no
 	return printTicks(out, ticks)
 }
 
-func printTicks(out *streams, ticks apiclient.Ticks) error {
-	for _, tick := range ticks.Ticks {
-		if err := out.printf("%s", tick.Format("Mon 2006-01-02 15:04:05 -0700")); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 type schedulesDeleteCmd struct {
 	clientFlags
 	Names []string `arg:"" name:"name" help:"Names of the schedules."`
@@ -230,27 +221,5 @@ func (r *schedulesRunCmd) Run(ctx context.Context, out *streams) error {
 			return out.printJSON(job)
 		}
 		return out.printf("%d", job.ID)
-	})
-}
-
-type schedulesPreviewCmd struct {
-	clientFlags
-	jsonFlag
-	Cron     []string `arg:"" help:"Cron expression, quoted or not."`
-	Timezone string   `placeholder:"ZONE" default:"UTC" help:"Time zone, such as Europe/Berlin."`
-	Count    int      `short:"n" default:"10" help:"How many ticks, 1 to 100."`
-}
-
-// Run is called by kong.
-func (p *schedulesPreviewCmd) Run(ctx context.Context, out *streams) error {
-	return p.with(func(client *apiclient.Client) error {
-		ticks, err := client.PreviewTicks(ctx, strings.Join(p.Cron, " "), p.Timezone, p.Count)
-		if err != nil {
-			return fmt.Errorf("preview: %w", err)
-		}
-		if p.JSON {
-			return out.printJSON(ticks)
-		}
-		return printTicks(out, ticks)
 	})
 }

@@ -37,18 +37,6 @@ func TestSchedulesGet(t *testing.T) {
 	require.NotContains(t, got.stdout, "\x1b")
 }
 
-func TestSchedulesSet(t *testing.T) {
-	t.Parallel()
-	a := newAPI(t, map[string]http.HandlerFunc{"PUT /v1/schedules/nightly": answerJSON(nightlySchedule)})
-	got := a.run(t, "", "schedules", "set", "nightly", "0 3 * * *", "reports.daily", `{"a":1}`, "--timezone", "Europe/Berlin",
-		"--overlap", "skip", "--catch-up-window", "90m", "--timeout", "10s", "--tag", "abc")
-	require.Zero(t, got.code, got.stderr)
-	require.JSONEq(t, `{"name":"nightly","function":"reports.daily","input":{"a":1},"cron":"0 3 * * *","timezone":"Europe/Berlin",
-		"overlap":"skip","catch_up_window":"1h30m0s","options":{"timeout":"10s","tags":["abc"]}}`, strings.TrimPrefix(a.asked()[0], "PUT /v1/schedules/nightly "))
-	require.Regexp(t, `^nightly  reports\.daily  in `, got.stdout)
-	require.Equal(t, exitUsage, a.run(t, "", "schedules", "set", "nightly", "0 3 * * *", "f", "{").code)
-}
-
 func TestSchedulesActGoesOnAfterARefusal(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, map[string]http.HandlerFunc{
@@ -65,6 +53,19 @@ func TestSchedulesActGoesOnAfterARefusal(t *testing.T) {
 	require.Contains(t, a.run(t, "", "schedules", "pause", "nightly").stdout, "nightly  in ")
 	require.Contains(t, a.run(t, "", "schedules", "resume", "nightly", "--json").stdout, `"fired":3`)
 	require.Equal(t, "7\n", a.run(t, "", "schedules", "run", "nightly").stdout)
+}
+
+func TestSchedulesTicks(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, map[string]http.HandlerFunc{
+		"GET /v1/schedules/nightly/ticks": answerJSON(`{"timezone":"UTC","ticks":["2026-01-01T00:05:00Z"]}`),
+		"GET /v1/schedules/paused/ticks":  answerJSON(`{"timezone":"UTC","ticks":[]}`),
+	})
+	require.Equal(t, "Thu 2026-01-01 00:05:00 +0000\n", a.run(t, "", "schedules", "ticks", "nightly", "-n", "3").stdout)
+	require.Equal(t, []string{"GET /v1/schedules/nightly/ticks?count=3"}, a.asked())
+	got := a.run(t, "", "schedules", "ticks", "paused")
+	require.Empty(t, got.stdout)
+	require.Contains(t, got.stderr, "paused does not tick: it is paused, or its time is over.")
 }
 
 func TestSchedulesPreview(t *testing.T) {

@@ -149,7 +149,7 @@ func TestAccessOnARealServer(t *testing.T) {
 	require.Contains(t, refused.stderr, "millrace keys create")
 	require.Regexp(t, `(?m)^`+key.ID+` +reader +jobs:read:\*`, i.must("keys", "list"))
 	i.must("keys", "revoke", key.ID)
-	require.Contains(t, reader("jobs", "list").stderr, "MILLRACE_KEY")
+	require.Contains(t, reader("jobs", "list").stderr, "The API key of --key is not accepted")
 	require.Equal(t, 2, strings.Count(strings.TrimSpace(i.must("token", "--user", "ada", "--subscribe", "room:*")), "."))
 	require.Zero(t, execute(t, "", "migrate", "status", "--database-url", i.database).code)
 }

@@ -16,8 +16,8 @@ import (
 type tailCmd struct {
 	clientFlags
 	jsonFlag
-	Channels []string `arg:"" name:"channel" help:"Channels, such as room:lobby, jobs or job:17."`
-	History  int      `short:"n" default:"0" help:"Print this many earlier messages of each channel first, such as -n 10; channels without a history have none."`
+	Channels []channelName `arg:"" name:"channel" help:"Channels, such as room:lobby, jobs or job:17."`
+	History  int           `short:"n" default:"0" placeholder:"N" help:"Print this many earlier messages of each channel first, such as -n 10; channels without a history have none."`
 }
 
 // tailLine is a message in the JSON output.
@@ -36,12 +36,12 @@ func (t *tailCmd) Run(ctx context.Context, out *streams) error {
 		return usagef("--history must not be negative")
 	}
 	return t.with(func(client *apiclient.Client) error {
-		printer := &tailPrinter{out: out, json: t.JSON, channels: t.Channels, seen: map[string]apiclient.Position{}}
+		printer := &tailPrinter{out: out, json: t.JSON, channels: namesOf(t.Channels), seen: map[string]apiclient.Position{}}
 		from, err := t.history(ctx, client, printer)
 		if err != nil {
 			return err
 		}
-		err = client.StreamFrom(ctx, t.Channels, from, printer.event)
+		err = client.StreamFrom(ctx, namesOf(t.Channels), from, printer.event)
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			return nil
 		}
@@ -56,7 +56,7 @@ func (t *tailCmd) history(ctx context.Context, client *apiclient.Client, printer
 	if t.History == 0 {
 		return from, nil
 	}
-	for _, channel := range t.Channels {
+	for _, channel := range namesOf(t.Channels) {
 		page, err := client.History(ctx, channel, t.History)
 		if apiclient.HasCode(err, "no_history") {
 			continue

@@ -42,3 +42,12 @@ func TestAgo(t *testing.T) {
 	require.Equal(t, "2 min ago", ago(now.Add(-2*time.Minute), now))
 	require.Equal(t, "-", ago(time.Time{}, now))
 }
+
+func TestWords(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "1 job", count(1, "job"))
+	require.Equal(t, "0 jobs", count(0, "job"))
+	require.Equal(t, "äö…", shorten("äöüß", 3))
+	require.Equal(t, "äöü", shorten("äöü", 3))
+	require.Equal(t, "a b\ufffd[2J\ufffdc", clean("a\nb\x1b[2J\u202ec"))
+}

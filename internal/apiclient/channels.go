@@ -2,7 +2,6 @@ package apiclient
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -30,28 +29,6 @@ type Publication struct {
 type History struct {
 	Publications []Publication `json:"publications"`
 	Top          Position      `json:"top"`
-}
-
-// Publish sends one message, as it is, and returns its position once it is committed. Channels without a history
-// give no position. An idempotency key makes it safe to send again after a cut connection.
-func (c *Client) Publish(ctx context.Context, channel string, data []byte) (Position, error) {
-	return c.PublishOnce(ctx, channel, data, rand.Text())
-}
-
-// PublishOnce is Publish with a key of the caller's: within ten minutes, a second one with the same key on the same
-// channel is answered with the first one's position.
-func (c *Client) PublishOnce(ctx context.Context, channel string, data []byte, key string) (Position, error) {
-	header := jsonHeader()
-	header.Set("Idempotency-Key", key)
-	var position Position
-	_, err := c.do(ctx, call{
-		method: http.MethodPost,
-		path:   channelPath(channel) + "/messages",
-		header: header,
-		body:   data,
-		repeat: true,
-	}, &position)
-	return position, err
 }
 
 // HistoryQuery selects messages of a channel's history.

@@ -159,6 +159,7 @@ type ListQuery struct {
 	State    State
 	Queue    string
 	Tag      string
+	Schedule string
 	Limit    int    // jobs a page; the server's default when 0
 	Cursor   string // Page.Next of the page before
 }
@@ -173,7 +174,7 @@ type Page struct {
 func (c *Client) Jobs(ctx context.Context, q ListQuery) (Page, error) {
 	query := url.Values{}
 	for name, value := range map[string]string{
-		"function": q.Function, "state": string(q.State), "queue": q.Queue, "tag": q.Tag, "cursor": q.Cursor,
+		"function": q.Function, "state": string(q.State), "queue": q.Queue, "tag": q.Tag, "schedule": q.Schedule, "cursor": q.Cursor,
 	} {
 		if value != "" {
 			query.Set(name, value)

@@ -2,6 +2,7 @@ package apiclient
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"time"
@@ -70,9 +71,12 @@ func (c *Client) RevokeKey(ctx context.Context, id string) error {
 // TokenRequest describes a short-lived token for a browser.
 type TokenRequest struct {
 	User      string
-	Subscribe []string      // channel patterns, such as room:*
-	Publish   []string      // channel patterns
-	ExpiresIn time.Duration // the server's default, an hour, when 0
+	Subscribe []string // channel patterns, such as room:*
+	Publish   []string // channel patterns
+	// Channel makes a token that opens this one channel to a connection that stands; without Subscribe and Publish.
+	Channel   string
+	Info      json.RawMessage // what presence shows of the user
+	ExpiresIn time.Duration   // the server's default, an hour, when 0
 }
 
 // Token is a signed token and the time until which it is accepted.
@@ -84,11 +88,13 @@ type Token struct {
 // CreateToken makes a token.
 func (c *Client) CreateToken(ctx context.Context, request TokenRequest) (Token, error) {
 	wire := struct {
-		User      string   `json:"user"`
-		Subscribe []string `json:"subscribe,omitempty"`
-		Publish   []string `json:"publish,omitempty"`
-		ExpiresIn string   `json:"expires_in,omitempty"`
-	}{request.User, request.Subscribe, request.Publish, durationText(request.ExpiresIn)}
+		User      string          `json:"user"`
+		Subscribe []string        `json:"subscribe,omitempty"`
+		Publish   []string        `json:"publish,omitempty"`
+		Channel   string          `json:"channel,omitempty"`
+		Info      json.RawMessage `json:"info,omitempty"`
+		ExpiresIn string          `json:"expires_in,omitempty"`
+	}{request.User, request.Subscribe, request.Publish, request.Channel, request.Info, durationText(request.ExpiresIn)}
 	var token Token
 	err := c.post(ctx, "/v1/tokens", wire, &token)
 	return token, err

@@ -11,6 +11,7 @@
 //   - A stream that is let in can come back: the id of its events fits into a request.
 //   - What one WebSocket sends is bounded in size, by the hub's largest frame, and in number, commands
 //     by the hub and other frames by Config.FrameRate; one that sends more is cut with code 3013.
+//   - A peer that closes is gone at once, for presence too, on a door that it only reads from as well.
 //   - A reader that is too slow is cut with code 3008 and can come back to where it was.
 //
 // # States of a connection

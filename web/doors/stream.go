@@ -8,6 +8,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/millrace-dev/millrace/realtime"
+	"github.com/millrace-dev/millrace/web/doors/internal/poll"
 )
 
 const (
@@ -64,6 +65,7 @@ func (d *Doors) answerStream(c *fiber.Ctx, place *place, stream *realtime.Stream
 		lost()
 		return errNotPrepared
 	}
+	poller := d.pollerFor(c)
 	request := c.Context() // the server keeps it until the handler has returned
 	request.HijackSetNoResponse(true)
 	request.Hijack(func(hijacked net.Conn) {
@@ -76,15 +78,17 @@ func (d *Doors) answerStream(c *fiber.Ctx, place *place, stream *realtime.Stream
 		head := &request.Response.Header
 		head.SetContentLength(-1) // in chunks
 		out := &outflow{conn: conn, timeout: d.config.WriteTimeout, head: bytes.Clone(head.Header())}
-		go d.serveStream(place, out, as(out), stream)
+		go d.serveStream(poller, place, out, as(out), stream)
 	})
 	return nil
 }
 
 // serveStream owns the connection of a stream until it is closed.
-func (d *Doors) serveStream(place *place, out *outflow, as format, stream *realtime.Stream) {
+func (d *Doors) serveStream(poller *poll.Poller, place *place, out *outflow, as format, stream *realtime.Stream) {
 	defer place.leave()
 	defer stream.Close()
+	done := d.hangup(poller, out.conn, stream.Close) // ends the writer when the peer is gone
+	defer done()
 	cut := func() { _ = out.conn.Close() }
 	defer cut()
 	defer d.recovered()

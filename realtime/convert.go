@@ -27,9 +27,14 @@ func timeOf(publication *centrifuge.Publication) time.Time {
 	return time.UnixMilli(publication.Time)
 }
 
-// protocolError is what a client of the official protocol is told of an error: nothing of its text, and for
-// whatever is not the client's doing, that it may try again.
+// protocolError is what a client of the official protocol is told of an error: nothing of its text but the rule that
+// refused, and for whatever is not the client's doing, that it may try again.
 func protocolError(err error) *centrifuge.Error {
+	if denied, ok := errors.AsType[*DeniedError](err); ok {
+		refused := *centrifuge.ErrorPermissionDenied
+		refused.Message += ": " + denied.Why()
+		return &refused
+	}
 	switch {
 	case errors.Is(err, ErrTokenExpired):
 		return centrifuge.ErrorTokenExpired

@@ -1,9 +1,6 @@
 package realtime
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Action is what somebody wants to do with a channel.
 type Action uint8
@@ -65,21 +62,21 @@ type SubscriptionGrant struct {
 }
 
 // Allow says whether credentials may do something with a channel: because the namespace's rule lets them, or
-// because they were granted it. The error is ErrChannelName or ErrDenied. It takes no lock and asks no database.
+// because they were granted it. The error is ErrChannelName or a *DeniedError, which is ErrDenied. It takes no lock and asks no database.
 func (h *Hub) Allow(credentials Credentials, action Action, channel string) error {
 	if err := ValidateChannel(channel); err != nil {
 		return err
 	}
-	if h.namespaces.of(channel).admits(&credentials, action, channel) {
+	namespace := h.namespaces.of(channel)
+	if namespace.admits(&credentials, action, channel) {
 		return nil
 	}
-	return fmt.Errorf("%w: %s %q", ErrDenied, action, channel)
+	return namespace.denied(&credentials, action, channel)
 }
 
 // admits is Allow for a channel of the namespace. Rules open presence and history to those who may subscribe.
 func (n *Namespace) admits(c *Credentials, action Action, channel string) bool {
-	rule := n.rule(action)
-	if rule == RuleAnyone || (rule == RuleUser && c.User != "") {
+	if n.opens(c, action) {
 		about := action == ActionPresence || action == ActionHistory
 		if !about || n.admits(c, ActionSubscribe, channel) {
 			return true

@@ -9,7 +9,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/millrace-dev/millrace/internal/auth"
-	"github.com/millrace-dev/millrace/realtime"
 )
 
 const (
@@ -46,17 +45,9 @@ func (s *Server) permitAction(c *fiber.Ctx, r *request) error {
 		return err
 	}
 	if err := s.cfg.Hub.Allow(s.owners.credentials(r.identity), r.route.Action, channel); err != nil {
-		return refusedAction(err, r.route.Scope, channel)
+		return refusedAction(err, r.identity)
 	}
 	return nil
-}
-
-// refusedAction names the scope that would have done.
-func refusedAction(err error, scope, channel string) *Problem {
-	if errors.Is(err, realtime.ErrDenied) {
-		return forbidden(scope, channel)
-	}
-	return problemOf(err)
 }
 
 // identify takes the one credential that the request carries: the Authorization header before the cookie

@@ -90,7 +90,7 @@ func (b *messageBatch) insert(ctx context.Context, group []batchItem[messageLine
 			result := &results[i][j]
 			result.Index, result.Channel = item.index, clip(channel)
 			if err := b.hub.Allow(b.may, realtime.ActionPublish, channel); err != nil {
-				result.Error = refusedAction(err, auth.ScopeChannelsPublish, channel)
+				result.Error = refusedAction(err, b.who)
 				continue
 			}
 			chunk.add(ctx, realtime.Message{Channel: channel, Data: item.value.Data, Options: options}, result)

@@ -19,7 +19,8 @@ func (s *Server) channelRoutes() []Route {
 			Params: publishParams(), Summary: "Publish: the body is the message.",
 		},
 		{
-			Method: http.MethodPost, Path: "/v1/messages", Scope: auth.ScopeChannelsPublish, BodyLimit: batchBody,
+			// A namespace's rule may let users publish whose tokens grant nothing, so the handler decides for each channel.
+			Method: http.MethodPost, Path: "/v1/messages", Scope: AnyKey, BodyLimit: batchBody,
 			Timeout: batchTimeout, Handler: s.publishBatch, Lines: true,
 			Summary: "Publish many messages: a JSON array, or NDJSON read line by line, of {channel or channels, data or base64, options}. " +
 				"One result for each message and channel.",
@@ -38,6 +39,13 @@ func (s *Server) channelRoutes() []Route {
 			Method: http.MethodGet, Path: "/v1/channels/:channel/presence/stats", Scope: auth.ScopeChannelsPresence,
 			Resource: "channel", Action: realtime.ActionPresence, Handler: s.presenceStats,
 			Summary: "Count who is subscribed to a channel.",
+		},
+		{
+			Method: http.MethodGet, Path: "/v1/connections", Scope: auth.ScopeConnectionsManage, Handler: s.countConnections,
+			Params: []Param{
+				{"query", "user", "Of this end user."}, {"query", "client", "With this id."}, {"query", "key", "That this API key vouches for."},
+			},
+			Summary: "Count the connections, over all instances, of a user, a client or a key.",
 		},
 		{
 			Method: http.MethodPost, Path: "/v1/connections/disconnect", Scope: auth.ScopeConnectionsManage,
@@ -72,12 +80,12 @@ func (s *Server) doorRoutes() []Route {
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/stream", Scope: Optional, Timeout: Endless, TokenQuery: true,
-			Upgrade: true, Handler: s.doors.Stream, Params: channels,
+			Upgrade: true, Handler: s.refusing(s.doors.Stream), Params: channels,
 			Summary: "The messages of ?channels=a,b: server-sent events, or NDJSON with Accept: application/x-ndjson.",
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/ws/raw", Scope: Optional, Timeout: Endless, TokenQuery: true,
-			Upgrade: true, Handler: s.doors.Raw, Params: channels, Summary: "Plain WebSocket on ?channels=a,b.",
+			Upgrade: true, Handler: s.refusing(s.doors.Raw), Params: channels, Summary: "Plain WebSocket on ?channels=a,b.",
 		},
 	}
 }

@@ -41,6 +41,10 @@ type Config struct {
 	// MaxInput bounds a job's input, in bytes of JSON; 0 means DefaultMaxInput.
 	MaxInput int
 
+	// Retention is how long finished jobs are kept whose function does not say it itself: for a day when they completed,
+	// seven days when they were cancelled and thirty when they failed.
+	Retention Retention
+
 	// Deliver takes what watchers of a channel on this node shall see. nil: nobody watches.
 	Deliver func(channel string, data []byte)
 
@@ -114,6 +118,10 @@ func (c Config) validate() error {
 		if slots := c.Queues[queue]; slots < 1 || slots > maxSlots {
 			errs = append(errs, fmt.Errorf("queue %q: slots must be 1 to %d", queue, maxSlots))
 		}
+	}
+
+	if err := c.Retention.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 
 	if len(errs) > 0 {

@@ -26,7 +26,8 @@ type Settings struct {
 	MaxAttempts int
 	Timeout     time.Duration // of one attempt
 	Backoff     Backoff
-	Limits      Limits // Claims go by those that are stored (StoreLimits); these say that jobs are to wait in a lane.
+	Retention   Retention // of finished jobs; what it does not say is the service's
+	Limits      Limits    // Claims go by those that are stored (StoreLimits); these say that jobs are to wait in a lane.
 
 	// Elsewhere says that other nodes can run the function and this one cannot: a job of it that is claimed here is
 	// handed on, at no attempt.

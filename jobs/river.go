@@ -23,10 +23,12 @@ const (
 
 	// neverRescue keeps River's rescuer from finding anything, whatever statement it uses.
 	neverRescue = farAway
+
+	keepAll = -1 // River's word for no deletion
 )
 
-// newRiver makes the River client that works on the queues. It also takes part in River's maintenance: deletion of
-// old jobs, reindexing, the scheduler.
+// newRiver makes the River client that works on the queues. It also takes part in River's maintenance:
+// reindexing, the scheduler.
 func newRiver(cfg *Config, worker *dispatcher, waker *waker, mayClaim func() bool) (*river.Client[pgx.Tx], error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, worker)
@@ -45,6 +47,12 @@ func newRiver(cfg *Config, worker *dispatcher, waker *waker, mayClaim func() boo
 		PollOnly:             cfg.Listener != nil && cfg.Listener.Polling(),
 		JobTimeout:           -1, // the dispatcher keeps the time; River would spend a goroutine a job on it
 		RescueStuckJobsAfter: neverRescue,
+
+		// Finished jobs are deleted by retention; with all three off, River's cleaner asks the database for nothing.
+		CompletedJobRetentionPeriod: keepAll,
+		CancelledJobRetentionPeriod: keepAll,
+		DiscardedJobRetentionPeriod: keepAll,
+
 		ReindexerIndexNames: []string{
 			"river_job_pkey", "river_job_state_and_finalized_at_index", "river_job_unique_idx",
 			"mr_fetch", "mr_lane", "mr_run", "mr_slot", "mr_wait",

@@ -33,6 +33,8 @@ type Service struct {
 	follower  *follower
 	scheduler *scheduler
 	sweeper   *sweeper
+	operator  *operator
+	retention *retention
 	worker    *worker
 
 	mu      sync.Mutex // held by Start and Stop
@@ -101,6 +103,8 @@ func (s *Service) assemble() error {
 	}
 
 	s.sweeper = newSweeper(&s.cfg, s.lease, s.attempts)
+	s.operator = newOperator(s)
+	s.retention = newRetention(&s.cfg)
 	s.worker = &worker{client: client, attempts: s.attempts, finisher: d.finisher}
 
 	s.group.Add("lease", s.lease)
@@ -111,6 +115,8 @@ func (s *Service) assemble() error {
 	s.group.Add("promoter", s.promoter)
 	s.group.Add("scheduler", s.scheduler)
 	s.group.Add("sweeper", s.sweeper)
+	s.group.Add("operator", s.operator)
+	s.group.Add("retention", s.retention)
 	s.group.Add("waker", waker)
 	s.group.Add("worker", s.worker)
 

@@ -31,6 +31,7 @@ type Config struct {
 	Backoff     Backoff      `json:"backoff,omitzero"`
 	Memory      int64        `json:"memory,omitempty"` // bytes
 	Schedules   []Schedule   `json:"schedules,omitempty"`
+	Retention   Retention    `json:"retention,omitzero"`
 
 	// Limits over all instances, see jobs.Limits.
 	Concurrency    int    `json:"concurrency,omitempty"`
@@ -66,7 +67,8 @@ func (c Config) Settings(version string) jobs.Settings {
 			Factor: c.Backoff.Factor,
 			Delays: convert(c.Backoff.Delays, Milliseconds.Duration),
 		},
-		Limits: c.limits(),
+		Limits:    c.limits(),
+		Retention: c.Retention.settings(),
 	}
 }
 
@@ -99,6 +101,7 @@ func ConfigOf(settings jobs.Settings) Config {
 		Concurrency:    settings.Limits.Concurrency,
 		ConcurrencyKey: settings.Limits.ConcurrencyKey,
 		Rate:           rateOf(settings.Limits.Rate),
+		Retention:      retentionOf(settings.Retention),
 	}
 }
 
@@ -112,6 +115,7 @@ func ConfigOf(settings jobs.Settings) Config {
 //	backoff      wait after the first failed attempt, as "1s"; or {first, max, factor}; or the waits, as ["1s", "1m"]
 //	schedule     when to run it: a cron expression, or {cron, timezone, input, overlap, catchUp, catchUpWindow, jitter}
 //	schedules    a list of them, each with a name if it likes
+//	retention    how long finished jobs are kept: {completed, failed, cancelled}, each as "30d", 0 or "forever"
 //	memory       limit of one call, as "64MB", "128MiB" or a number of bytes, at most maxMemory
 //	concurrency     jobs running at once over all instances; with
 //	concurrencyKey  a path or template on the input, of each of its values
@@ -180,9 +184,11 @@ func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
 		p.config.ConcurrencyKey = p.text("config.concurrencyKey", raw)
 	case "rate":
 		p.rate(raw)
+	case "retention":
+		p.retention(raw)
 	default:
 		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory, "+
-			"schedule, schedules, concurrency, concurrencyKey, rate", shortened(key))
+			"schedule, schedules, retention, concurrency, concurrencyKey, rate", shortened(key))
 	}
 }
 

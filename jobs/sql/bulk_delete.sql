@@ -1,0 +1,1 @@
+delete from millrace.river_job where id = any ($1::bigint[])

@@ -1,0 +1,3 @@
+drop view millrace.function_retention;
+drop table millrace.retention_pass;
+drop table millrace.operation;

@@ -86,6 +86,8 @@ type Job struct {
 	ID       int64  `json:"id,string"` // a string in JSON: JavaScript loses digits of large numbers
 	Function string `json:"function"`
 	State    State  `json:"state"`
+	// WaitingFor is what keeps a job that could otherwise run. Get alone looks.
+	WaitingFor WaitingFor `json:"waiting_for,omitempty"`
 
 	Input  json.RawMessage `json:"input"`
 	Output json.RawMessage `json:"output"` // null until the job completed

@@ -22,9 +22,15 @@ const (
 	maxLogLimit     = 5_000
 )
 
-// Get returns a job with everything that belongs to it. ErrNotFound when there is none of that id.
+// Get returns a job with everything that belongs to it, and what it waits for. ErrNotFound when there is none of that
+// id.
 func (s *Service) Get(ctx context.Context, id int64) (Job, error) {
-	return getJob(ctx, s.pool, id, wholeBodies)
+	job, err := getJob(ctx, s.pool, id, wholeBodies)
+	if err == nil {
+		job.WaitingFor, err = waitingFor(ctx, s.pool, &job)
+	}
+
+	return job, err
 }
 
 func getJob(ctx context.Context, db execer, id, maxBody int64) (Job, error) {

@@ -89,7 +89,7 @@ func (s *Server) pageRoutes() []Route {
 	for _, name := range slices.Sorted(maps.Keys(s.page.files)) {
 		file := s.page.files[name]
 		routes = append(routes, Route{
-			Method: http.MethodGet, Path: name, Scope: Public, Summary: "The page.", Unlisted: true,
+			Method: http.MethodGet, Path: name, Scope: Public, Summary: "The page.", Unlisted: true, AnyQuery: true,
 			Handler: file.serve,
 		})
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,43 @@ func jobID(c *fiber.Ctx) (int64, error) {
 		return 0, newProblem(CodeNotFound, "There is no such job.")
 	}
 	return id, nil
+}
+
+// maxUnknown is how many unknown parameters are told of.
+const maxUnknown = 10
+
+// checkQuery refuses parameters that the route does not have: who misspells one shall not get an answer that looks as if
+// it had been heeded.
+func (r *Route) checkQuery(c *fiber.Ctx) error {
+	if r.AnyQuery || len(c.Context().QueryArgs().QueryString()) == 0 {
+		return nil
+	}
+	known := r.queryNames()
+	takes := "this route takes none"
+	if len(known) > 0 {
+		takes = "this route takes: " + strings.Join(known, ", ")
+	}
+	q := newQuery(c)
+	for name := range c.Context().QueryArgs().All() {
+		if name := string(name); !slices.Contains(known, name) && len(q.wrong) < maxUnknown {
+			q.fail(clip(name), "is no parameter; "+takes)
+		}
+	}
+	return q.err()
+}
+
+// queryNames lists the parameters that a query may have.
+func (r *Route) queryNames() []string {
+	var names []string
+	for _, param := range r.Params {
+		if param.In == "query" {
+			names = append(names, param.Name)
+		}
+	}
+	if r.TokenQuery {
+		names = append(names, "token")
+	}
+	return names
 }
 
 // query reads typed values of the query string and gathers every mistake.

@@ -63,10 +63,12 @@ func TestJobEvents(t *testing.T) {
 	token.json(t, &minted)
 	streams := []<-chan string{
 		e.follow(path+"/events", devKey),
-		e.follow(path+"/events?channels=jobs", e.key("jobs:read:orders.*")), // the address says which job, nothing else
+		e.follow(path+"/events", e.key("jobs:read:orders.*")),
 		e.follow(path+"/events?token="+minted.Token, ""),
 		e.follow(fmt.Sprintf("/v1/stream?channels=job:%d&token=%s", job.ID, minted.Token), ""),
 	}
+	// The path says which job, and nothing else does.
+	require.Equal(t, http.StatusBadRequest, e.do(http.MethodGet, path+"/events?channels=jobs", devKey, "").status)
 	other := e.do(http.MethodPost, "/v1/functions/orders.charge/jobs?delay=1h", devKey, `1`).job(t)
 	denied := e.do(http.MethodGet, fmt.Sprintf("/v1/jobs/%d/events?token=%s", other.ID, minted.Token), "", "")
 	require.Equal(t, http.StatusNotFound, denied.status)

@@ -40,8 +40,10 @@ type Route struct {
 	Upgrade bool
 	// Unlisted keeps a route out of the OpenAPI document.
 	Unlisted bool
-	// Params are what OpenAPI lists beside the parameters of the path.
+	// Params are those beside the parameters of the path. A request with others in its query is refused.
 	Params []Param
+	// AnyQuery marks what is asked for with parameters that mean nothing: the page's files, and probes.
+	AnyQuery bool
 	// Lines marks routes that take NDJSON beside JSON.
 	Lines   bool
 	Summary string
@@ -53,12 +55,36 @@ type Param struct {
 	In, Name, Description string // In: query or header
 }
 
+// waitParam is of all routes that can wait for a job.
+var waitParam = Param{"query", "wait", "How long the answer may be held back for the end of the job, such as 10s; at most 60s."} //nolint:gochecknoglobals // a constant
+
 // submitParams are those of all routes that submit one job.
 func submitParams() []Param {
 	return []Param{
-		{"query", "wait", "How long the answer may be held back for the end of the job, such as 10s; at most 60s."},
+		waitParam,
 		{"header", "Prefer", "wait=10 does what ?wait does; return=minimal answers with id, function and state alone (RFC 7240)."},
 		{"header", headerIdempotencyKey, "Requests with the same key and body make one job."},
+	}
+}
+
+// optionParams are a job's options where its input is the whole body.
+func optionParams() []Param {
+	return []Param{
+		{"query", "queue", "The queue, instead of the function's."},
+		{"query", "priority", "1 (first) to 4."},
+		{"query", "max_attempts", "1 to 100."},
+		{"query", "timeout", "Of one attempt, such as 30s."},
+		{"query", "run_at", "Not before, such as 2026-01-31T08:00:00Z."},
+		{"query", "delay", "The same, from now on, such as 10m."},
+		{"query", "tags", "Separated by commas."},
+	}
+}
+
+// pageParams are those of lists that come in pages.
+func pageParams() []Param {
+	return []Param{
+		{"query", "limit", "How many, 1 to 500."},
+		{"query", "cursor", "Of the page before: where to go on."},
 	}
 }
 
@@ -96,7 +122,7 @@ func (s *Server) jobRoutes() []Route {
 		{
 			Method: http.MethodPost, Path: "/v1/functions/:name/jobs", Scope: auth.ScopeJobsSubmit, Resource: "name",
 			BodyLimit: input, Timeout: waitTimeout, Handler: s.submitToFunction,
-			Params:  submitParams(),
+			Params:  append(submitParams(), optionParams()...),
 			Summary: "Run a function: the body is its input, none is null. ?wait=10s answers with the finished job.",
 		},
 		{
@@ -111,23 +137,35 @@ func (s *Server) jobRoutes() []Route {
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/jobs", Scope: auth.ScopeJobsRead, Handler: s.listJobs,
+			Params: append(pageParams(), []Param{
+				{"query", "function", "Those of one function."},
+				{"query", "state", "scheduled, queued, running, retrying, completed, failed or cancelled."},
+				{"query", "queue", "Those of one queue."},
+				{"query", "tag", "Those with a tag."},
+				{"query", "schedule", "Those of one schedule."},
+			}...),
 			Summary: "List jobs, newest first.",
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/jobs/:id", Scope: auth.ScopeJobsRead, Timeout: waitTimeout,
-			Handler: s.getJob, Summary: "Read a job. ?wait=10s waits for its end.",
+			Params: []Param{waitParam}, Handler: s.getJob, Summary: "Read a job. ?wait=10s waits for its end.",
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/jobs/:id/result", Scope: auth.ScopeJobsRead, Timeout: waitTimeout,
-			Handler: s.getResult, Summary: "Read a finished job's output alone.",
+			Params: []Param{waitParam}, Handler: s.getResult, Summary: "Read a finished job's output alone.",
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/jobs/:id/logs", Scope: auth.ScopeJobsRead, Handler: s.getLogs,
+			Params: []Param{
+				{"query", "after", "The seq of the last line that is known already."},
+				{"query", "limit", "How many lines."},
+			},
 			Summary: "Read what a job logged.",
 		},
 		{
 			// A token that names the channel of the job may come in too, so the handler decides.
 			Method: http.MethodGet, Path: "/v1/jobs/:id/events", Scope: AnyKey, Timeout: Endless,
+			Params:     []Param{{"query", "last_event_id", "The id of the last event that is known already."}},
 			TokenQuery: true, Upgrade: true, Handler: s.jobEvents, Summary: "Follow a job: server-sent events.",
 		},
 		{
@@ -153,10 +191,12 @@ func (s *Server) functionRoutes() []Route {
 		},
 		{
 			Method: http.MethodPut, Path: "/v1/functions/:name", Scope: auth.ScopeFunctionsDeploy, BodyLimit: deployBody,
-			Handler: s.putFunction, Summary: "Deploy one function: the body is its source. ?language=js or ts.",
+			Params:  []Param{{"query", "language", "js or ts; ts when it is not said."}},
+			Handler: s.putFunction, Summary: "Deploy one function: the body is its source.",
 		},
 		{
 			Method: http.MethodPost, Path: "/v1/deployments", Scope: auth.ScopeFunctionsDeploy, BodyLimit: deployBody,
+			Params:  []Param{{"query", "dry_run", "true: say what would change, and change nothing."}},
 			Handler: s.deploy, Summary: "Deploy many functions, all or none.",
 		},
 		{
@@ -178,6 +218,7 @@ func (s *Server) keyRoutes() []Route {
 		},
 		{
 			Method: http.MethodGet, Path: "/v1/keys", Scope: auth.ScopeKeysManage, Handler: s.listKeys,
+			Params:  pageParams(),
 			Summary: "List the keys.",
 		},
 		{
@@ -203,11 +244,11 @@ func (s *Server) operationRoutes() []Route {
 			Summary: "The instances.",
 		},
 		{
-			Method: http.MethodGet, Path: "/healthz", Scope: Public, Handler: s.healthz,
+			Method: http.MethodGet, Path: "/healthz", Scope: Public, AnyQuery: true, Handler: s.healthz,
 			Summary: "200 while the process lives.",
 		},
 		{
-			Method: http.MethodGet, Path: "/readyz", Scope: Public, Handler: s.readyz,
+			Method: http.MethodGet, Path: "/readyz", Scope: Public, AnyQuery: true, Handler: s.readyz,
 			Summary: "200 while work can be done.",
 		},
 		{
@@ -230,6 +271,9 @@ func (s *Server) guard(route *Route) fiber.Handler {
 		defer cancel()
 		c.SetUserContext(ctx)
 		if err := s.authorise(c, r); err != nil {
+			return err
+		}
+		if err := route.checkQuery(c); err != nil {
 			return err
 		}
 		return route.Handler(c)

@@ -41,13 +41,6 @@ func (s *Server) channelRoutes() []Route {
 			Summary: "Count who is subscribed to a channel.",
 		},
 		{
-			Method: http.MethodGet, Path: "/v1/connections", Scope: auth.ScopeConnectionsManage, Handler: s.countConnections,
-			Params: []Param{
-				{"query", "user", "Of this end user."}, {"query", "client", "With this id."}, {"query", "key", "That this API key vouches for."},
-			},
-			Summary: "Count the connections, over all instances, of a user, a client or a key.",
-		},
-		{
 			Method: http.MethodPost, Path: "/v1/connections/disconnect", Scope: auth.ScopeConnectionsManage,
 			BodyLimit: smallBody, Handler: s.disconnect,
 			Summary: "Close connections everywhere: {user, client or key, code, reason, reconnect}.",
@@ -75,7 +68,10 @@ func (s *Server) doorRoutes() []Route {
 	return []Route{
 		{
 			Method: http.MethodGet, Path: "/v1/ws", Scope: Optional, Timeout: Endless, TokenQuery: true,
-			Upgrade: true, Handler: s.doors.Protocol,
+			Upgrade: true, Handler: s.doors.Protocol, Params: []Param{
+				{"query", "format", "protobuf: frames in Protobuf instead of JSON."},
+				{"query", "cf_protocol", "The same, as older clients say it."},
+			},
 			Summary: "WebSocket in centrifuge's protocol; the connect frame may carry the credential.",
 		},
 		{

@@ -51,6 +51,7 @@ func printJob(out *streams, job apiclient.Job, now time.Time) error {
 		{"id", fmt.Sprint(job.ID)},
 		{"function", job.Function},
 		{"state", string(job.State)},
+		{"waiting for", waitingText(job)},
 		{"attempt", fmt.Sprintf("%d of %d", job.Attempt, job.MaxAttempts)},
 		{"queue", fmt.Sprintf("%s, priority %d", job.Queue, job.Priority)},
 		{"version", job.Version},
@@ -81,6 +82,23 @@ func printJob(out *streams, job apiclient.Job, now time.Time) error {
 		return out.printf("%s", cleanLines(job.Error.Stack))
 	}
 	return nil
+}
+
+// waitingText says in words what a job waits for, and what ends that.
+func waitingText(job apiclient.Job) string {
+	text, known := map[string]string{
+		"queue_paused":    "queue " + job.Queue + " is paused (millrace queues resume " + job.Queue + ")",
+		"function_paused": "the function is paused (millrace functions resume " + job.Function + ")",
+		"concurrency":     "the function's concurrency: as many jobs of its key run as may",
+		"rate":            "the function's rate",
+		"no_node":         "an instance that works on queue " + job.Queue,
+		"turn":            "its turn in queue " + job.Queue,
+		"other_node":      "an instance that has the function: those that took the job so far have not",
+	}[job.WaitingFor]
+	if !known {
+		return job.WaitingFor
+	}
+	return text
 }
 
 func moment(at *time.Time, now time.Time) string {

@@ -30,6 +30,7 @@ type Job struct {
 	ID          int64           `json:"id,string"`
 	Function    string          `json:"function"`
 	State       State           `json:"state"`
+	WaitingFor  string          `json:"waiting_for,omitempty"` // what keeps it from running; of one job that is read alone
 	Input       json.RawMessage `json:"input"`
 	Output      json.RawMessage `json:"output"` // null while there is none
 	Error       *Failure        `json:"error"`

@@ -105,6 +105,8 @@ type Job struct {
 	Schedule string     `json:"schedule,omitempty"` // the schedule that made it
 	Tick     *time.Time `json:"tick,omitempty"`     // the schedule's tick; nil when it was run by hand
 
+	RerunOf int64 `json:"rerun_of,omitempty,string"` // the job that this one repeats; 0 for none
+
 	CreatedAt   time.Time  `json:"created_at"`
 	ScheduledAt time.Time  `json:"scheduled_at"` // not run before this time
 	StartedAt   *time.Time `json:"started_at"`   // when the last attempt began

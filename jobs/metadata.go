@@ -7,6 +7,7 @@ const (
 	metaVersion   = "v"                   // version of the function that ran last
 	metaTimeout   = "timeout_ms"          // Options.Timeout, when the submission set one
 	metaProgress  = "progress"            // the last Progress that was reported
+	metaRerunOf   = "rerun_of"            // the job that this one repeats
 	metaHandedOn  = "snoozes"             // how often it came to a node without its function; River's own key
 	metaCancelled = "cancel_attempted_at" // somebody asked for the running job's end; River's own key
 )

@@ -58,7 +58,7 @@ func scanJob(row pgx.CollectableRow) (Job, error) {
 	if err := row.Scan(
 		&job.ID, &job.Function, &state, &input, &output, &hasOutput, &lastError,
 		&job.Attempt, &job.MaxAttempts, &job.Queue, &job.Priority, &progress, &job.Version, &job.Tags,
-		&job.CreatedAt, &job.ScheduledAt, &job.StartedAt, &job.FinishedAt, &job.Node, &job.Schedule, &tick,
+		&job.CreatedAt, &job.ScheduledAt, &job.StartedAt, &job.FinishedAt, &job.Node, &job.Schedule, &tick, &job.RerunOf,
 	); err != nil {
 		return Job{}, fmt.Errorf("scan a job: %w", err)
 	}

@@ -117,6 +117,7 @@ func sentinelProblem(err error) *Problem {
 		{auth.ErrNotFound, CodeNotFound, "There is no such key."},
 		{jobs.ErrNotFound, CodeNotFound, "There is no such job."},
 		{jobs.ErrState, CodeJobState, ""},
+		{jobs.ErrNoOperation, CodeNotFound, "There is no such operation."},
 		{jobs.ErrNoSchedule, CodeNotFound, "There is no such schedule."},
 		{jobs.ErrScheduleExists, CodeScheduleExists, ""},
 		{jobs.ErrScheduleOwned, CodeScheduleOwned, ""},

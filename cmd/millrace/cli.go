@@ -18,6 +18,7 @@ type commandLine struct {
 	Functions   functionsCmd   `cmd:"" group:"functions" help:"List functions and versions, roll back, pause and resume."`
 	Run         runCmd         `cmd:"" group:"jobs" help:"Run a function as a job."`
 	Jobs        jobsCmd        `cmd:"" group:"jobs" help:"List, read, cancel and retry jobs."`
+	Operations  operationsCmd  `cmd:"" group:"jobs" help:"Follow and end what is done with many jobs at once."`
 	Queues      queuesCmd      `cmd:"" group:"jobs" help:"List, pause and resume queues."`
 	Schedules   schedulesCmd   `cmd:"" group:"jobs" help:"Make, list, pause and run schedules; preview cron expressions."`
 	Tail        tailCmd        `cmd:"" group:"realtime" help:"Print what happens on channels, live."`

@@ -40,7 +40,7 @@ func (f clientFlags) hint(path string, problem *apiclient.Problem) string {
 // lookUp names the command that lists what a path was looked for in.
 func lookUp(path string) string {
 	for prefix, command := range map[string]string{
-		"/v1/jobs/": "jobs list", "/v1/schedules/": "schedules list", "/v1/namespaces/": "namespaces list", "/v1/keys/": "keys list",
+		"/v1/jobs/": "jobs list", "/v1/operations/": "operations list", "/v1/schedules/": "schedules list", "/v1/namespaces/": "namespaces list", "/v1/keys/": "keys list",
 	} {
 		if strings.HasPrefix(path, prefix) {
 			return "See `millrace " + command + "`."

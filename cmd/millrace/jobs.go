@@ -13,8 +13,15 @@ type jobsCmd struct {
 	List   jobsListCmd   `cmd:"" help:"List jobs, newest first."`
 	Get    jobsGetCmd    `cmd:"" help:"Show one job."`
 	Logs   jobsLogsCmd   `cmd:"" help:"Print what a job logged."`
-	Cancel jobsCancelCmd `cmd:"" help:"Cancel jobs that have not finished."`
-	Retry  jobsRetryCmd  `cmd:"" help:"Run failed, cancelled or waiting jobs now."`
+	Cancel jobsCancelCmd `cmd:"" help:"Cancel jobs that have not finished, by id or by filter."`
+	Retry  jobsRetryCmd  `cmd:"" help:"Run failed, cancelled or waiting jobs now, by id or by filter."`
+	Rerun  jobsRerunCmd  `cmd:"" help:"Make a new job like an old one, with another input if you like."`
+	Dead   jobsDeadCmd   `cmd:"" help:"List, requeue and purge the jobs that failed for good."`
+
+	Move       jobsMoveCmd       `cmd:"" help:"Move jobs to another queue."`
+	Prioritize jobsPrioritizeCmd `cmd:"" help:"Give jobs another priority."`
+	Delete     jobsDeleteCmd     `cmd:"" help:"Delete jobs, but for running ones."`
+	Purge      jobsPurgeCmd      `cmd:"" help:"Delete finished jobs."`
 }
 
 type jobsListCmd struct {

@@ -11,12 +11,19 @@ import (
 type jobsCancelCmd struct {
 	clientFlags
 	jsonFlag
-	IDs []jobID `arg:"" name:"id" help:"Ids of the jobs."`
+	bulkFlags
+	IDs []jobID `arg:"" optional:"" name:"id" help:"Ids of the jobs. Without any, the flags choose them."`
 }
 
 // Run is called by kong.
 func (c *jobsCancelCmd) Run(ctx context.Context, out *streams) error {
 	return c.with(func(client *apiclient.Client) error {
+		if len(c.IDs) == 0 {
+			return c.run(ctx, out, client, apiclient.Bulk{Action: "cancel"}, c.JSON)
+		}
+		if c.given() || c.DryRun {
+			return usagef("ids name the jobs already: leave the filters and --dry-run out")
+		}
 		return actOnJobs(ctx, out, c.IDs, c.JSON, "cancel", client.Cancel)
 	})
 }
@@ -24,12 +31,19 @@ func (c *jobsCancelCmd) Run(ctx context.Context, out *streams) error {
 type jobsRetryCmd struct {
 	clientFlags
 	jsonFlag
-	IDs []jobID `arg:"" name:"id" help:"Ids of the jobs."`
+	bulkFlags
+	IDs []jobID `arg:"" optional:"" name:"id" help:"Ids of the jobs. Without any, the flags choose them."`
 }
 
 // Run is called by kong.
 func (r *jobsRetryCmd) Run(ctx context.Context, out *streams) error {
 	return r.with(func(client *apiclient.Client) error {
+		if len(r.IDs) == 0 {
+			return r.run(ctx, out, client, apiclient.Bulk{Action: "retry"}, r.JSON)
+		}
+		if r.given() || r.DryRun {
+			return usagef("ids name the jobs already: leave the filters and --dry-run out")
+		}
 		return actOnJobs(ctx, out, r.IDs, r.JSON, "retry", client.Retry)
 	})
 }

@@ -11,4 +11,5 @@ metadata -> 'progress', coalesce(metadata ->> 'v', ''), tags, created_at,
 -- SQL users may write 'infinity', which a time.Time cannot hold.
 greatest(least(scheduled_at, '9999-12-31 00:00:00+00'), '0001-01-01 00:00:00+00'),
 attempted_at, finalized_at, coalesce(attempted_by[array_upper(attempted_by, 1)], ''),
-coalesce(metadata ->> 'schedule', ''), coalesce(metadata ->> 'tick', '')
+coalesce(metadata ->> 'schedule', ''), coalesce(metadata ->> 'tick', ''),
+case jsonb_typeof(metadata -> 'rerun_of') when 'number' then (metadata ->> 'rerun_of')::bigint else 0 end

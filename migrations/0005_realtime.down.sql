@@ -2,10 +2,11 @@ drop function millrace.publish(text, text, jsonb);
 drop function millrace.publish(text, jsonb, jsonb);
 drop function millrace.publish(text, bytea, jsonb);
 drop function millrace.publish_bytes(text, bytea, jsonb);
+drop function millrace.refuse_publication(text, bytea, boolean, integer);
 drop function millrace.publish_options(jsonb, integer, interval);
 drop table millrace.namespace;
 drop table millrace.outbox;
-drop function millrace.outbox_gate();
+drop function millrace.wake_sequencer(smallint);
 drop view millrace.channel_position;
 drop table millrace.publish_key, millrace.message, millrace.channel, millrace.crash_mark, millrace.epoch,
     millrace.shard_term, millrace.shard;

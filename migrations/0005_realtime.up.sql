@@ -108,47 +108,41 @@ create index publish_key_created_at on millrace.publish_key (created_at);
 -- sequencer: one row holds the publications of one hand-over, in their order.
 -- xid stands first so that it is assigned before id is drawn, and the sequence
 -- caches nothing: the order of ids is then the causal order, and an id below
--- a finished snapshot's horizon cannot appear any more. options are JSON, or
--- null where none of the publications has any. size is about how many bytes the
--- row weighs in the batch that takes it. That the arrays have one length is no
--- constraint, which would take half the time of a publish: millrace alone writes
--- here, and rows of another shape are left out when they are taken.
+-- a finished snapshot's horizon cannot appear any more. meta, key, origin and
+-- options (JSON) are null where none of the publications has any. size is about
+-- how many bytes the row weighs in the batch that takes it. That the arrays have
+-- one length is no constraint, which would take half the time of a publish:
+-- millrace alone writes here, and rows of another shape are left out when they
+-- are taken.
 create table millrace.outbox (
     xid     xid8     not null default pg_catalog.pg_current_xact_id(),
     id      bigint   generated always as identity (cache 1),
     shard   smallint not null default 0,
     channel text[]   not null,
     data    bytea[]  not null,
-    meta    text[]   not null,
-    key     text[]   not null,
-    origin  text[]   not null,
+    meta    text[],
+    key     text[],
+    origin  text[],
     options text[],
     size    integer  not null,
     primary key (shard, id)
 ) with (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0,
         autovacuum_vacuum_cost_delay = 0);
 
--- The gate wakes the sequencer at the end of a transaction, and only while it
--- sleeps: a NOTIFY in each transaction would serialise all commits. The
--- sequencer holds the advisory lock (1835625580, shard) while it is awake. The
--- lock is taken for a moment and at session level: one that lasts to the end
--- of the transaction would keep the sequencer itself from taking it.
-create function millrace.outbox_gate() returns trigger language plpgsql as $$
-declare
-    this_transaction constant pg_catalog.text := pg_catalog.pg_current_xact_id()::pg_catalog.text;
+-- The gate: whoever has inserted into the outbox wakes the sequencer with the
+-- commit, and only while it sleeps, since a NOTIFY in each transaction would
+-- serialise all commits. The sequencer holds the advisory lock (1835625580, shard)
+-- while it is awake. Who gets that lock calls this function, which gives it back
+-- at once and at session level: one that lasts to the end of the transaction would
+-- keep the sequencer itself from taking it. It is asked as the row is written and
+-- not at the commit, by a deferred trigger, which would take a third of the time of
+-- a publish: the sequencer does not sleep before the transactions that saw it
+-- awake have ended.
+create function millrace.wake_sequencer(shard smallint) returns void language plpgsql as $$
 begin
-    if pg_catalog.current_setting('millrace.gate', true) is distinct from this_transaction then
-        perform pg_catalog.set_config('millrace.gate', this_transaction, true);
-        if pg_catalog.pg_try_advisory_lock_shared(1835625580, new.shard) then
-            perform pg_catalog.pg_advisory_unlock_shared(1835625580, new.shard);
-            perform pg_catalog.pg_notify('millrace_wake', '');
-        end if;
-    end if;
-    return null;
+    perform pg_catalog.pg_advisory_unlock_shared(1835625580, shard);
+    perform pg_catalog.pg_notify('millrace_wake', '');
 end $$;
-
-create constraint trigger outbox_gate after insert on millrace.outbox
-    deferrable initially deferred for each row execute function millrace.outbox_gate();
 
 -- The settings of families of channels. Built-in ones are of the instances'
 -- configuration: each instance writes its own as it starts, for millrace.publish
@@ -232,11 +226,28 @@ begin
     return null;
 end $$;
 
+-- Raises what is wrong with a publication that millrace.publish does not take.
+create function millrace.refuse_publication(channel text, data bytea, read_only boolean, max_size integer)
+returns void language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+    if channel is null or data is null then
+        raise exception 'millrace.publish: channel and data must not be null' using errcode = '22004';
+    elsif read_only then
+        raise exception 'millrace.publish: channel % is read-only', quote_literal(channel)
+            using errcode = '42501', hint = 'It shows the state of something else; nobody publishes to it.';
+    elsif octet_length(data) > max_size then
+        raise exception 'millrace.publish: % bytes of data, the limit is %', octet_length(data), max_size
+            using errcode = '54000', hint = 'Publish a reference to a row instead.';
+    end if;
+    raise exception 'millrace.publish: invalid channel name %', quote_literal(left(channel, 255))
+        using errcode = '22023', hint = '1 to 255 bytes without control characters, "name" or "namespace:name".';
+end $$;
+
 -- What the forms of millrace.publish share. pg_temp is named, and last, in the
 -- paths of all that may run with millrace's rights: where it is not named it goes
--- first, and anybody may make a type "text" there that runs a function. It is one lookup and one insert:
--- everything else are expressions, which cost a tenth of a statement. It returns
--- true, so that calling it is an expression, too.
+-- first, and anybody may make a type "text" there that runs a function. It is one
+-- lookup, one insert and few expressions: each costs something in each transaction
+-- anew. It returns true, so that calling it is an expression, too.
 create function millrace.publish_bytes(channel text, data bytea, options jsonb)
 returns boolean language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
@@ -246,38 +257,25 @@ declare
     for_writer text;
     meta text;
     idempotency_key text;
-    parsed json;
     read_only boolean;
     any_bytes boolean;
     max_size integer;
     history_size integer;
     history_ttl interval;
 begin
-    if channel is null or data is null then
-        raise exception 'millrace.publish: channel and data must not be null' using errcode = '22004';
-    end if;
-    if octet_length(channel) not between 1 and 255 or channel ~ '[\u0001-\u001f\u007f-\u009f]'
-       or (family = '' or channel = family || ':') then
-        raise exception 'millrace.publish: invalid channel name %', quote_literal(left(channel, 255))
-            using errcode = '22023', hint = '1 to 255 bytes without control characters, "name" or "namespace:name".';
-    end if;
     select n.read_only, n.any_bytes, n.max_size, n.history_size, n.history_ttl
     into read_only, any_bytes, max_size, history_size, history_ttl
     from millrace.namespace n
     where n.name in (family, '')
     order by n.name = '', n.built_in = (n.name = '') limit 1;
-    if read_only then
-        raise exception 'millrace.publish: channel % is read-only', quote_literal(channel)
-            using errcode = '42501', hint = 'It shows the state of something else; nobody publishes to it.';
+    if (octet_length(channel) between 1 and 255 and channel !~ '[\u0001-\u001f\u007f-\u009f]'
+        and family <> '' and channel <> family || ':' and read_only is not true
+        and octet_length(data) <= least(1048576, max_size)
+        -- raises 22021 or 22P02 when it is not JSON
+        and (any_bytes or convert_from(data, 'UTF8')::json is not null)) is not true then
+        perform millrace.refuse_publication(channel, data, read_only, least(1048576, max_size));
     end if;
-    if octet_length(data) > least(1048576, max_size) then
-        raise exception 'millrace.publish: % bytes of data, the limit is %', octet_length(data), least(1048576, max_size)
-            using errcode = '54000', hint = 'Publish a reference to a row instead.';
-    end if;
-    if any_bytes is not true then
-        parsed := convert_from(data, 'UTF8')::json; -- raises 22021 or 22P02 when it is not JSON
-    end if;
-    if options is not null and options not in ('{}', 'null') then
+    if options <> '{}' and options <> 'null' then
         if jsonb_typeof(options) <> 'object' then
             raise exception 'millrace.publish: options must be an object, not a %', jsonb_typeof(options) using errcode = '22023';
         end if;
@@ -288,10 +286,14 @@ begin
             meta := jsonb_build_object('tags', given -> 'tags')::text;
         end if;
     end if;
-    insert into millrace.outbox (channel, data, meta, key, origin, options, size)
-    values (array[channel], array[data], array[meta], array[idempotency_key], array[null::text],
+    insert into millrace.outbox (channel, data, meta, key, options, size)
+    values (array[channel], array[data], case when meta is not null then array[meta] end,
+            case when idempotency_key is not null then array[idempotency_key] end,
             case when for_writer is not null then array[for_writer] end,
             octet_length(channel) + octet_length(data) + coalesce(octet_length(meta), 0) + 256);
+    if pg_try_advisory_lock_shared(1835625580, 0) then
+        perform millrace.wake_sequencer(0::smallint);
+    end if;
     return true;
 end $$;
 

@@ -40,16 +40,20 @@
 //
 // The owner's attention to the outbox is a machine of its own (attention.go):
 //
-//	        rows                no rows for 50 ms             100 ms
+//	        rows                no rows for 50 ms             100 ms, and nobody left who saw it closed
 //	asleep ------> awake (closed) --------------> dozing (open) ------> asleep
 //	  ^   ^          ^                              | rows
 //	  |   |          +------------------------------+
 //	  |   +-- poll each 250 ms; NOTIFY from the gate wakes at once
 //
-// Awake, the owner holds the gate's lock and polls; SQL publishers then notify
-// nobody. An owner that notifications do not reach (Config.Poll) polls each 50 ms
-// when asleep. A transaction that saw the gate closed and committed after the owner
-// went to sleep is found by the fallback poll.
+// Awake, the owner holds the gate's lock and looks every 2 to 8 ms, twice as long
+// as its commits take, so that on a busy machine more comes together in a batch;
+// after a hand-over, for which somebody waits, it looks at once. SQL publishers then
+// notify nobody: they ask the gate as they write. One that found it closed may stay
+// open for longer than the owner is awake. So the owner dozes on while some
+// transaction holds the lock of a writer on the outbox, and looks each 10 ms, later
+// each thousandth of the time since it has begun to, at most each 250 ms. An owner
+// that notifications do not reach (Config.Poll) polls each 50 ms when asleep.
 //
 // # Three fences
 //

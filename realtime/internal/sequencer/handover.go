@@ -125,18 +125,16 @@ func (s *Sequencer) handOver(ctx context.Context, conn *pgx.Conn) error {
 func (s *Sequencer) insertHandover(ctx context.Context, conn *pgx.Conn, list []*handover) (id int64, err error) {
 	n := len(list)
 	channels, data := make([]string, n), make([][]byte, n)
-	metas, keys, origins := make([]*string, n), make([]*string, n), make([]string, n)
-	var options []*string // of all or, mostly, of none
+	origins := make([]string, n)
+	var metas, keys, options []*string // of all or, mostly, of none
 	var size int64
 	for i, h := range list {
 		r := h.request
+		channels[i], data[i], origins[i] = r.Channel, notNil(r.Data), h.origin
+		metas, keys = setNth(metas, n, i, r.Meta), setNth(keys, n, i, r.Key)
 		if r.Options != (Options{}) {
-			if options == nil {
-				options = make([]*string, n)
-			}
-			options[i] = encodeOptions(&r.Options)
+			options = setNth(options, n, i, encodeOptions(&r.Options))
 		}
-		channels[i], data[i], metas[i], keys[i], origins[i] = r.Channel, notNil(r.Data), orNull(r.Meta), orNull(r.Key), h.origin
 		size += r.weight
 	}
 	ctx, cancel := bounded(ctx)
@@ -151,7 +149,7 @@ func (s *Sequencer) insertHandover(ctx context.Context, conn *pgx.Conn, list []*
 		b = pgx.Batch{}
 	}
 	b.Queue(sqlHandover, thisShard, channels, data, metas, keys, origins, options, size).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&id) //nolint:wrapcheck // wrapped below
+		return row.Scan(&id, nil) //nolint:wrapcheck // wrapped below
 	})
 	b.Queue(sqlCommit)
 	if err := conn.SendBatch(ctx, &b).Close(); err != nil {
@@ -172,10 +170,21 @@ func beginKnown(ctx context.Context, conn *pgx.Conn, begin *pgx.Batch, row *hand
 	return nil
 }
 
-func encodeOptions(o *Options) *string {
+// setNth sets the i-th of n, which are nil where none of them has any.
+func setNth(of []*string, n, i int, s string) []*string {
+	if s == "" {
+		return of
+	}
+	if of == nil {
+		of = make([]*string, n)
+	}
+	of[i] = &s
+	return of
+}
+
+func encodeOptions(o *Options) string {
 	text, _ := json.Marshal(o) //nolint:errchkjson // numbers and strings
-	s := string(text)
-	return &s
+	return string(text)
 }
 
 // rollback leaves a transaction that failed, if there is one.

@@ -30,7 +30,7 @@ type owner struct {
 }
 
 func newOwner(s *Sequencer, conn *pgx.Conn, term, seq int64) *owner {
-	return &owner{s: s, conn: conn, term: term, seq: seq, tops: newTops(), attention: attention{deaf: s.cfg.Poll > 0}}
+	return &owner{s: s, conn: conn, term: term, seq: seq, tops: newTops(), attention: newAttention(s.cfg.Poll > 0, time.Now())}
 }
 
 // run writes batches until the session fails, the term is over or ctx ends.
@@ -96,7 +96,12 @@ func (o *owner) step(ctx context.Context) error {
 // writeNext commits the next batch. On an error every request in local has been
 // answered, given back or noted as unsettled.
 func (o *owner) writeNext(ctx context.Context, local []*request) error {
-	hot := o.attention.expects(time.Now())
+	if o.attention.drowsy(time.Now()) {
+		if err := o.settle(ctx); err != nil {
+			return o.failed(local, nil, err)
+		}
+	}
+	hot := o.attention.expects()
 	if !hot && len(local) > 0 {
 		done, err := o.tryAlone(ctx, local)
 		if done || err != nil {

@@ -20,6 +20,8 @@ var (
 	sqlTake string
 	//go:embed sql/waiting.sql
 	sqlWaiting string
+	//go:embed sql/writers.sql
+	sqlWriters string
 	//go:embed sql/write.sql
 	sqlWrite string
 	//go:embed sql/tops.sql

@@ -17,9 +17,9 @@ type takenRow struct {
 	id                 int64
 	channel            []string
 	data               [][]byte
-	meta, key, origins []*string
-	options            []*string // nil where none of them has any
-	size               int       // in bytes, about
+	meta, key, origins []*string // these and the options are nil where none of them has any
+	options            []*string
+	size               int // in bytes, about
 }
 
 // beginTake opens a transaction, passes the fence and takes what is in the
@@ -72,10 +72,10 @@ func (o *owner) items(rows []takenRow) []item {
 		}
 		for i, channel := range t.channel {
 			one := item{
-				Message: Message{Channel: channel, Data: t.data[i], Meta: orEmpty(t.meta[i]), Key: orEmpty(t.key[i])},
-				origin:  orEmpty(t.origins[i]),
+				Message: Message{Channel: channel, Data: t.data[i], Meta: nth(t.meta, i), Key: nth(t.key, i)},
+				origin:  nth(t.origins, i),
 			}
-			if err := o.admit(&one, t.options, i); err != nil {
+			if err := o.admit(&one, nth(t.options, i)); err != nil {
 				if refused++; refused == 1 {
 					first, why = channel, err
 				}
@@ -90,11 +90,11 @@ func (o *owner) items(rows []takenRow) []item {
 	return items
 }
 
-// admit reads the options of the i-th publication of a row and says whether its
-// channel takes it. What an instance handed over was checked there.
-func (o *owner) admit(it *item, options []*string, i int) error {
-	if i < len(options) && options[i] != nil {
-		if err := json.Unmarshal([]byte(*options[i]), &it.Options); err != nil {
+// admit reads the options of a publication and says whether its channel takes it.
+// What an instance handed over was checked there.
+func (o *owner) admit(it *item, options string) error {
+	if options != "" {
+		if err := json.Unmarshal([]byte(options), &it.Options); err != nil {
 			return fmt.Errorf("read the options: %w", err)
 		}
 	}
@@ -114,6 +114,19 @@ func (o *owner) waiting(ctx context.Context) (found bool, err error) {
 	return found, nil
 }
 
+// settle finds out, before a look, whether all that saw the gate closed have
+// ended: the look finds what they left, and then the owner may fall asleep.
+func (o *owner) settle(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var open bool
+	if err := o.conn.QueryRow(ctx, sqlWriters).Scan(&open); err != nil {
+		return fmt.Errorf("look for transactions that write to the outbox: %w", err)
+	}
+	o.attention.settled(!open, time.Now())
+	return nil
+}
+
 // openGate lets SQL publishers notify again.
 func (o *owner) openGate(ctx context.Context) error {
 	ctx, cancel := bounded(ctx)
@@ -127,24 +140,27 @@ func (o *owner) openGate(ctx context.Context) error {
 
 // looked keeps the books after a look at the outbox that took rows.
 func (o *owner) looked(rows []takenRow, now time.Time) {
-	size := 0
+	size, awaited := 0, false
 	for i := range rows {
 		o.floor.took(rows[i].id)
 		size += rows[i].size
+		awaited = awaited || rows[i].origins != nil
 	}
-	if len(rows) < takeRows && size < takeBytes { // neither limit cut it short
+	cut := len(rows) == takeRows || size >= takeBytes
+	if !cut {
 		o.floor.emptied()
 	}
 	if len(rows) > 0 {
-		o.attention.found(now)
+		o.attention.found(now, awaited || cut)
 	} else {
 		o.attention.nothing(now)
 	}
 }
 
-func orEmpty(s *string) string {
-	if s == nil {
+// nth is the i-th of what a row may not have, else empty.
+func nth(of []*string, i int) string {
+	if of == nil || of[i] == nil {
 		return ""
 	}
-	return *s
+	return *of[i]
 }

@@ -1,3 +1,7 @@
-insert into millrace.outbox (shard, channel, data, meta, key, origin, options, size)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
-returning id
+with handed as (
+    insert into millrace.outbox (shard, channel, data, meta, key, origin, options, size)
+    values ($1, $2, $3, $4, $5, $6, $7, $8)
+    returning id, shard
+)
+select id, case when pg_catalog.pg_try_advisory_lock_shared(1835625580, shard) then millrace.wake_sequencer(shard) end is null
+from handed

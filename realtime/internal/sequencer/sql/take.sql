@@ -14,9 +14,9 @@ with taken as (
 select t.id, case when s.sound then t.channel end, case when s.sound then t.data end, case when s.sound then t.meta end,
     case when s.sound then t.key end, case when s.sound then t.origin end, case when s.sound then t.options end, t.size
 from taken t,
-    lateral (select array_ndims(t.channel) = 1 and array_ndims(t.data) = 1 and array_ndims(t.meta) = 1
-                and array_ndims(t.key) = 1 and array_ndims(t.origin) = 1 and coalesce(array_ndims(t.options), 1) = 1
-                and cardinality(t.data) = cardinality(t.channel) and cardinality(t.meta) = cardinality(t.channel)
-                and cardinality(t.key) = cardinality(t.channel) and cardinality(t.origin) = cardinality(t.channel)
-                and coalesce(cardinality(t.options), cardinality(t.channel)) = cardinality(t.channel)
+    lateral (select array_ndims(t.channel) = 1 and array_ndims(t.data) = 1 and cardinality(t.data) = cardinality(t.channel)
+                and (t.meta is null or array_ndims(t.meta) = 1 and cardinality(t.meta) = cardinality(t.channel))
+                and (t.key is null or array_ndims(t.key) = 1 and cardinality(t.key) = cardinality(t.channel))
+                and (t.origin is null or array_ndims(t.origin) = 1 and cardinality(t.origin) = cardinality(t.channel))
+                and (t.options is null or array_ndims(t.options) = 1 and cardinality(t.options) = cardinality(t.channel))
                 and array_position(t.channel, null) is null and array_position(t.data, null) is null) s(sound)

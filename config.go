@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/realtime"
 )
 
@@ -53,6 +54,10 @@ type Config struct {
 	// Queues are the queues that this instance works on, and how many jobs of
 	// each it runs at once; empty means 100 of "default".
 	Queues map[string]int
+	// Retention is how long finished jobs are kept whose function does not say it
+	// itself. Zero fields mean a day for completed jobs, thirty days for failed and
+	// seven for cancelled ones. Instances should have the same.
+	Retention jobs.Retention
 	// Namespaces are the families of channels; empty means
 	// realtime.DefaultNamespaces. "job" and "jobs" are the App's own.
 	Namespaces []realtime.Namespace
@@ -108,7 +113,7 @@ func (c Config) validate() error {
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		errs = append(errs, fmt.Errorf("address %q is not HOST:PORT", c.Addr))
 	}
-	errs = append(errs, c.validateListen(), c.validateLimits())
+	errs = append(errs, c.validateListen(), c.validateLimits(), c.Retention.Validate())
 	if err := c.Tokens.config().Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("configure Tokens: %w", err))
 	}

@@ -40,6 +40,10 @@ func ConcurrencyKey(expression string) Option {
 // Rate is how often attempts of the function may start, over all instances.
 func Rate(r jobs.Rate) Option { return func(s *jobs.Settings) { s.Limits.Rate = r } }
 
+// Retention is how long the function's finished jobs are kept. What it leaves
+// zero is as Config.Retention says.
+func Retention(r jobs.Retention) Option { return func(s *jobs.Settings) { s.Retention = r } }
+
 // Handle makes a Go function callable under a name such as "orders.charge".
 // Call it before Start, on every instance that submits or works its jobs; a
 // mistake in it (a bad name, a name taken twice) is returned by Start. After

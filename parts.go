@@ -133,6 +133,7 @@ func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 	p.jobs, err = jobs.New(jobs.Config{
 		Pool: p.pool, Listener: p.listener, ListenPool: p.listenPool, Executor: p.functions,
 		NodeID: p.nodeID, NodeName: p.cfg.NodeName, Queues: p.cfg.Queues,
+		Retention: p.cfg.Retention,
 		Deliver: p.links.deliver, Logger: p.cfg.Logger,
 	})
 	if err != nil {

@@ -35,6 +35,8 @@ func (s *Service) RegisterNative(name string, fn NativeFunc, settings jobs.Setti
 		return fmt.Errorf("register %s: it is registered already", name)
 	case settings.Limits.Validate() != nil:
 		return fmt.Errorf("register %s: %w", name, settings.Limits.Validate())
+	case settings.Retention.Validate() != nil:
+		return fmt.Errorf("register %s: %w", name, settings.Retention.Validate())
 	case s.Running():
 		return fmt.Errorf("register %s: functions must be registered before Start", name)
 	}

@@ -178,7 +178,7 @@ func TestBulkRefusesBadRequests(t *testing.T) {
 		var wrong *ValidationError
 
 		require.ErrorAs(t, err, &wrong, want)
-		require.Equal(t, 1, len(wrong.Fields), "%s: %v", want, wrong)
+		require.Len(t, wrong.Fields, 1, "%s: %v", want, wrong)
 		require.Contains(t, wrong.Fields[0].Field+" "+wrong.Fields[0].Message, want)
 	}
 

@@ -64,12 +64,7 @@ func (r Retention) withDefaults() Retention {
 
 // of is the time for jobs that finished in this state.
 func (r Retention) of(state State) time.Duration {
-	switch state {
-	case StateCompleted:
-		return r.Completed
-	case StateFailed:
-		return r.Failed
-	default:
-		return r.Cancelled
-	}
+	return map[State]time.Duration{
+		StateCompleted: r.Completed, StateFailed: r.Failed, StateCancelled: r.Cancelled,
+	}[state]
 }

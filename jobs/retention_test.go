@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"encoding/json"
 	"log/slog"
 	"testing"
 	"time"
@@ -150,7 +149,7 @@ func TestEphemeralJobsLeaveNoRow(t *testing.T) {
 	id := submit(t, s, "noop")
 	job, err := s.Wait(t.Context(), id)
 	require.NoError(t, err)
-	require.Equal(t, json.RawMessage(`"done"`), job.Output)
+	require.JSONEq(t, `"done"`, string(job.Output))
 	require.Eventually(t, func() bool { return rowsWhere(t, db, "true") == 0 }, 2*patience, 20*time.Millisecond)
 }
 

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/millrace-dev/millrace"
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 // serveCmd runs one instance on the user's Postgres.
@@ -25,6 +26,7 @@ type serveCmd struct {
 	AllowedOrigins []string       `placeholder:"ORIGIN" help:"Sites whose pages may call the API and open sockets, such as https://app.example.com."`
 	PublicURL      string         `env:"MILLRACE_PUBLIC_URL" placeholder:"URL" help:"Address that browsers know, such as https://jobs.example.com, when a proxy that speaks TLS stands in front."`
 	Queues         map[string]int `default:"default=100" mapsep:"," placeholder:"NAME=N" help:"Queues to work on, and how many jobs of each to run at once. Default: ${default}."`
+	Keep           keepFlag       `env:"MILLRACE_KEEP" placeholder:"STATE=TIME,…" help:"How long finished jobs are kept whose function does not say it: completed=1d,failed=30d,cancelled=7d, which is the default. 0 is not at all, forever is for ever."`
 }
 
 // Run is called by kong. It serves until the first signal and then drains.
@@ -49,6 +51,7 @@ func (s *serveCmd) Run(ctx context.Context, out *streams) error {
 		PublicURL:      s.PublicURL,
 		Version:        version,
 		Queues:         s.Queues,
+		Retention:      jobs.Retention(s.Keep),
 		Logger:         s.logger(out.err),
 	})
 	if err != nil {

@@ -46,6 +46,7 @@ type Job struct {
 	StartedAt   *time.Time      `json:"started_at"`
 	FinishedAt  *time.Time      `json:"finished_at"`
 	Node        string          `json:"node"`
+	RerunOf     int64           `json:"rerun_of,omitempty,string"` // the job that this one repeats; 0 for none
 }
 
 // Failure is why the last attempt of a job did not succeed. It is an error, so that a caller who waits for

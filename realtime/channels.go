@@ -17,8 +17,6 @@ const (
 	MaxChannels = 1000
 
 	defaultChannels = 100
-	// answersAtOnce and answersWaiting bound the work for other hubs' questions.
-	answersAtOnce, answersWaiting = 2, 64
 
 	// controlChannels is the kind of the question for channels.
 	controlChannels = "channels"
@@ -100,14 +98,7 @@ func (h *Hub) channelsEverywhere(ctx context.Context, query ChannelQuery) (Chann
 	if h.control == nil {
 		return mergeChannels(parts, query.Limit), ctx.Err()
 	}
-	others, err := h.control.alive(ctx, h.lease)
-	if err != nil {
-		return ChannelPage{}, err
-	}
-	if len(others) == 0 {
-		return mergeChannels(parts, query.Limit), nil
-	}
-	answers, err := h.control.ask(ctx, controlChannels, channelQuestion{query, h.lease.id}, len(others))
+	answers, missing, err := h.control.askOthers(ctx, h.lease, controlChannels, channelQuestion{query, h.lease.id})
 	if err != nil {
 		return ChannelPage{}, err
 	}
@@ -119,11 +110,7 @@ func (h *Hub) channelsEverywhere(ctx context.Context, query ChannelQuery) (Chann
 		parts = append(parts, part)
 	}
 	page := mergeChannels(parts, query.Limit)
-	for _, hub := range others {
-		if _, answered := answers[hub]; !answered {
-			page.Missing++
-		}
-	}
+	page.Missing = missing
 	return page, nil
 }
 
@@ -169,21 +156,9 @@ func (h *Hub) channelsHere(query ChannelQuery) []ChannelInfo {
 	return found
 }
 
-// carryChannels answers another hub, away from the goroutine that carries commands out.
+// carryChannels answers another hub.
 func (h *Hub) carryChannels(c command, question channelQuestion) {
-	if question.From == h.lease.id {
-		return
-	}
-	answer := func() {
-		text, err := json.Marshal(h.channelsHere(question.ChannelQuery))
-		if err == nil {
-			err = h.control.answer(context.Background(), c.id, h.lease, text)
-		}
-		if err != nil {
-			h.log.Warn("realtime: a question of another node was not answered", "err", err)
-		}
-	}
-	if !h.answers.do(answersAtOnce, answersWaiting, h.spawn, answer) {
-		h.log.Warn("realtime: more questions of other nodes than can be answered")
+	if question.From != h.lease.id {
+		h.answerQuestion(c, func() any { return h.channelsHere(question.ChannelQuery) })
 	}
 }

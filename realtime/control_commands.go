@@ -166,6 +166,7 @@ func (h *Hub) carry() map[string]func(command) {
 		controlUnsubscribe: decoded(h, h.carryUnsubscribe),
 		controlRefresh:     decoded(h, h.carryRefresh),
 		controlChannels:    decoded(h, h.carryChannels),
+		controlCount:       decoded(h, h.carryCount),
 	}
 }
 

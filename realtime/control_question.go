@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	_ "embed" // the statements
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -27,6 +28,8 @@ const (
 	// questionKept is how long a question is worth answering.
 	questionKept = 10 * time.Second
 	answerPoll   = 250 * time.Millisecond
+	// answersAtOnce and answersWaiting bound the work for other hubs' questions.
+	answersAtOnce, answersWaiting = 2, 64
 )
 
 // questions wakes those who wait for answers. A question is a command, with the id of which the hubs that carry it
@@ -74,6 +77,22 @@ func (c *control) alive(ctx context.Context, l *lease) ([]int64, error) {
 	return hubs, nil
 }
 
+// askOthers sends a question to the hubs but the one that asks, and returns what they answer, and how many did not
+// before the time was over.
+func (c *control) askOthers(ctx context.Context, own *lease, kind string, payload any) (answers map[int64][]byte, missing int, err error) {
+	others, err := c.alive(ctx, own)
+	if err != nil || len(others) == 0 {
+		return nil, 0, err
+	}
+	answers, err = c.ask(ctx, kind, payload, len(others))
+	for _, hub := range others {
+		if _, answered := answers[hub]; !answered {
+			missing++
+		}
+	}
+	return answers, missing, err
+}
+
 // ask sends a question and returns the answers that came until count hubs had answered, or the time was over.
 func (c *control) ask(ctx context.Context, kind string, payload any, count int) (answers map[int64][]byte, err error) {
 	id, err := c.send(ctx, kind, payload, questionKept)
@@ -117,6 +136,22 @@ func (c *control) fetch(ctx context.Context, id string, answers map[int64][]byte
 		return fmt.Errorf("read the answers: %w", err)
 	}
 	return nil
+}
+
+// answerQuestion answers another hub with what find returns, away from the goroutine that carries commands out.
+func (h *Hub) answerQuestion(c command, find func() any) {
+	answer := func() {
+		text, err := json.Marshal(find())
+		if err == nil {
+			err = h.control.answer(context.Background(), c.id, h.lease, text)
+		}
+		if err != nil {
+			h.log.Warn("realtime: a question of another node was not answered", "err", err)
+		}
+	}
+	if !h.answers.do(answersAtOnce, answersWaiting, h.spawn, answer) {
+		h.log.Warn("realtime: more questions of other nodes than can be answered")
+	}
 }
 
 // answer stores this hub's answer to a question.

@@ -30,6 +30,16 @@ func TestDisconnectOverNodes(t *testing.T) {
 	second := connected(t, there, grants("bob"))
 	stays := connected(t, there, grants("eve"))
 
+	for target, want := range map[realtime.Target]int{
+		{User: "ann"}: 2, {User: "bob"}: 2, {User: "bob", Client: one}: 1, {Key: "key-bob"}: 2, {User: "nobody"}: 0,
+	} {
+		count, err := here.CountConnections(t.Context(), target)
+		require.NoError(t, err)
+		require.Equal(t, realtime.ConnectionCount{Connections: want}, count, "%v", target)
+	}
+	_, err := here.CountConnections(t.Context(), realtime.Target{})
+	require.ErrorIs(t, err, realtime.ErrCommand)
+
 	require.NoError(t, here.Disconnect(t.Context(), realtime.Target{User: "ann"}, realtime.DisconnectOptions{}))
 	for _, p := range []*peer{ann, far} {
 		require.Equal(t, closing{3503, "force disconnect"}, p.ending())

@@ -11,6 +11,20 @@ import (
 	"github.com/millrace-dev/millrace/realtime"
 )
 
+// countConnections takes ?user, ?client and ?key, as the commands do.
+func (s *Server) countConnections(c *fiber.Ctx) error {
+	q := newQuery(c)
+	target := realtime.Target{User: q.text("user"), Client: q.text("client"), Key: q.text("key")}
+	count, err := s.cfg.Hub.CountConnections(c.UserContext(), target)
+	if err != nil {
+		return err //nolint:wrapcheck // mapped by problemOf
+	}
+	return writeJSON(c, http.StatusOK, struct {
+		Connections int `json:"connections"`
+		Missing     int `json:"missing,omitempty"` // instances that did not answer
+	}{count.Connections, count.Missing})
+}
+
 // disconnect takes {user, client, key, code, reason, reconnect}. 204 says that the command is committed: each
 // instance carries it out within moments.
 func (s *Server) disconnect(c *fiber.Ctx) error {

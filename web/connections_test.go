@@ -38,6 +38,11 @@ func TestConnectionsAreManaged(t *testing.T) {
 	for _, lines := range []<-chan string{ada, bob, eve} {
 		await(t, lines, "subscribed")
 	}
+	count := e.do(http.MethodGet, "/v1/connections?user=ada", key, "")
+	require.Equal(t, http.StatusOK, count.status, count.body)
+	require.JSONEq(t, `{"connections":1}`, string(count.body))
+	require.JSONEq(t, `{"connections":0}`, string(e.do(http.MethodGet, "/v1/connections?user=ada&client=x", key, "").body))
+	require.Equal(t, http.StatusForbidden, e.do(http.MethodGet, "/v1/connections?user=ada", e.key("channels:presence:*"), "").status)
 	order("disconnect", `{"user":"ada","code":4500,"reason":"banned"}`)
 	await(t, ada, `"code":4500,"reason":"banned","reconnect":false`)
 	ended(t, ada)
@@ -57,6 +62,7 @@ func TestConnectionsAreManaged(t *testing.T) {
 func TestCommandsThatMeanNothing(t *testing.T) {
 	t.Parallel()
 	e := start(t)
+	require.Equal(t, CodeValidationFailed, e.do(http.MethodGet, "/v1/connections", devKey, "").problem(t).Code)
 	for _, c := range []struct {
 		command, body string
 		code          Code

@@ -41,6 +41,13 @@ func (s *Server) channelRoutes() []Route {
 			Summary: "Count who is subscribed to a channel.",
 		},
 		{
+			Method: http.MethodGet, Path: "/v1/connections", Scope: auth.ScopeConnectionsManage, Handler: s.countConnections,
+			Params: []Param{
+				{"query", "user", "Of this end user."}, {"query", "client", "With this id."}, {"query", "key", "That this API key vouches for."},
+			},
+			Summary: "Count the connections, over all instances, of a user, a client or a key.",
+		},
+		{
 			Method: http.MethodPost, Path: "/v1/connections/disconnect", Scope: auth.ScopeConnectionsManage,
 			BodyLimit: smallBody, Handler: s.disconnect,
 			Summary: "Close connections everywhere: {user, client or key, code, reason, reconnect}.",

@@ -44,6 +44,7 @@ func TestNamespaces(t *testing.T) {
 		"GET /v1/namespaces":             answerJSON(`{"namespaces":[{"name":"","history_size":500,"history_ttl":"1h0m0s","subscribe":"key","publish":"key","built_in":true},` + stored + `,{"name":"job","view":true,"built_in":true,"subscribe":"key"}]}`),
 		"GET /v1/namespaces/chat":        answerJSON(stored),
 		"PUT /v1/namespaces/chat":        answerJSON(stored),
+		"GET /v1/namespaces/:default":    answerJSON(`{"name":"","history_size":500,"history_ttl":"10m0s","subscribe":"key","publish":"key","presence_rule":"key","history_rule":"key","built_in":true}`),
 		"PUT /v1/namespaces/new":         answerJSON(stored),
 		"DELETE /v1/namespaces/chat":     answerJSON(``),
 		"DELETE /v1/namespaces/:default": answerJSON(``),
@@ -71,6 +72,10 @@ func TestNamespaces(t *testing.T) {
 	require.Zero(t, a.run(t, "", "namespaces", "set", "new", "--ephemeral").code)
 	asked = a.asked()
 	require.Contains(t, asked[len(asked)-1], `PUT /v1/namespaces/new {"name":"new","history_size":0,"history_ttl":"0s","ephemeral":true`)
+	require.Zero(t, a.run(t, "", "namespaces", "set", "new", "--presence").code)
+	asked = a.asked()
+	require.Contains(t, asked[len(asked)-1], `PUT /v1/namespaces/new {"name":"new","history_size":500,"history_ttl":"10m0s"`, "a new one begins as its channels were")
+	require.Contains(t, asked[len(asked)-1], `"presence":true`)
 	require.Zero(t, a.run(t, "", "namespaces", "set", "chat", "--ephemeral").code)
 	asked = a.asked()
 	require.Contains(t, asked[len(asked)-1], `"history_size":0,"history_ttl":"0s","ephemeral":true`, "an ephemeral one keeps nothing")
@@ -80,9 +85,17 @@ func TestNamespaces(t *testing.T) {
 
 func TestDisconnect(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t, map[string]http.HandlerFunc{"POST /v1/connections/disconnect": answerJSON(``)})
-	require.Zero(t, a.run(t, "", "connections", "disconnect", "--user", "ada", "--code", "4500", "--reason", "banned").code)
-	require.Equal(t, []string{`POST /v1/connections/disconnect {"user":"ada","code":4500,"reason":"banned"}`}, a.asked())
+	a := newAPI(t, map[string]http.HandlerFunc{
+		"POST /v1/connections/disconnect": answerJSON(``),
+		"GET /v1/connections": func(w http.ResponseWriter, r *http.Request) {
+			answerJSON(map[bool]string{true: `{"connections":2,"missing":1}`, false: `{"connections":0}`}[r.URL.Query().Get("user") == "ada"])(w, r)
+		},
+	})
+	told := a.run(t, "", "connections", "disconnect", "--user", "ada", "--code", "4500", "--reason", "banned")
+	require.Zero(t, told.code)
+	require.Equal(t, "Disconnected: 2 connections.\n1 instance did not answer and will carry it out when back.\n", told.stderr)
+	require.Equal(t, []string{"GET /v1/connections?user=ada", `POST /v1/connections/disconnect {"user":"ada","code":4500,"reason":"banned"}`}, a.asked())
+	require.Contains(t, a.run(t, "", "connections", "disconnect", "--user", "nobody").stderr, "Nobody was disconnected")
 	got := a.run(t, "", "connections", "disconnect")
 	require.Equal(t, exitUsage, got.code)
 	require.Contains(t, got.stderr, "--user")

@@ -18,7 +18,7 @@ const defaultNamespace = ":default"
 type namespacesCmd struct {
 	List   namespacesListCmd   `cmd:"" help:"List the namespaces in force."`
 	Get    namespacesGetCmd    `cmd:"" help:"Print one as JSON."`
-	Set    namespacesSetCmd    `cmd:"" help:"Store a namespace, or change settings of a stored one."`
+	Set    namespacesSetCmd    `cmd:"" help:"Change settings of a namespace; a new one begins with those of :default."`
 	Delete namespacesDeleteCmd `cmd:"" help:"Delete a stored one: its channels are then the default one's."`
 }
 
@@ -170,12 +170,13 @@ type namespacesSetCmd struct {
 	PublishRate   *int           `placeholder:"N" help:"Publishes a second of one connection; 0 is the default."`
 }
 
-// Run is called by kong. What is not said stays as it is stored.
+// Run is called by kong. What is not said stays as it is stored, and of a new one as its channels have it now.
 func (s *namespacesSetCmd) Run(ctx context.Context, out *streams) error {
 	return s.with(func(client *apiclient.Client) error {
 		n, err := client.Namespace(ctx, s.name())
 		if apiclient.HasStatus(err, http.StatusNotFound) {
-			n, err = apiclient.Namespace{Name: s.name(), HistoryTTL: "0s"}, nil
+			n, err = client.Namespace(ctx, "") // whose its channels were until now
+			n.Name = s.name()
 		}
 		if err == nil {
 			s.change(&n)

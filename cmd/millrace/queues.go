@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/millrace-dev/millrace/internal/apiclient"
@@ -51,12 +53,18 @@ func pauseState(pausedAt *time.Time, now time.Time) string {
 type queuesPauseCmd struct {
 	clientFlags
 	jsonFlag
-	Name string `arg:"" help:"Name of the queue."`
+	Name  string `arg:"" help:"Name of the queue."`
+	Ahead bool   `help:"Pause a queue that has not been seen yet, ahead of its first job."`
 }
 
 // Run is called by kong.
 func (p *queuesPauseCmd) Run(ctx context.Context, out *streams) error {
 	return p.with(func(client *apiclient.Client) error {
+		if !p.Ahead {
+			if err := seenQueue(ctx, client, p.Name, "To pause it ahead of its first job, add --ahead."); err != nil {
+				return fmt.Errorf("pause queue %s: %w", p.Name, err)
+			}
+		}
 		queue, err := client.PauseQueue(ctx, p.Name)
 		if err != nil {
 			return fmt.Errorf("pause queue %s: %w", p.Name, err)
@@ -74,12 +82,34 @@ type queuesResumeCmd struct {
 // Run is called by kong.
 func (r *queuesResumeCmd) Run(ctx context.Context, out *streams) error {
 	return r.with(func(client *apiclient.Client) error {
+		if err := seenQueue(ctx, client, r.Name, ""); err != nil {
+			return fmt.Errorf("resume queue %s: %w", r.Name, err)
+		}
 		queue, err := client.ResumeQueue(ctx, r.Name)
 		if err != nil {
 			return fmt.Errorf("resume queue %s: %w", r.Name, err)
 		}
 		return out.printQueue(queue, r.JSON)
 	})
+}
+
+// seenQueue refuses a name under which nothing is known, most likely a mistyped one, and says what else can be done.
+// Who may not list the queues is believed.
+func seenQueue(ctx context.Context, client *apiclient.Client, name, otherwise string) error {
+	queues, err := client.Queues(ctx)
+	if apiclient.HasStatus(err, http.StatusForbidden) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for it: %w", err)
+	}
+	known := make([]string, len(queues))
+	for i, q := range queues {
+		if known[i] = q.Name; q.Name == name {
+			return nil
+		}
+	}
+	return fmt.Errorf("no queue of that name has been seen; there are: %s. %s", dash(strings.Join(known, ", ")), otherwise)
 }
 
 func (s *streams) printQueue(queue apiclient.Queue, asJSON bool) error {

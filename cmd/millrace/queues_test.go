@@ -30,6 +30,22 @@ func TestQueues(t *testing.T) {
 	require.Equal(t, "mail  active  (2 queued, 1 running)\n", a.run(t, "", "queues", "resume", "mail").stdout)
 }
 
+func TestMistypedQueuesAreNoticed(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, map[string]http.HandlerFunc{
+		"GET /v1/queues":              answerJSON(`{"queues":[{"name":"default"},{"name":"mail"}]}`),
+		"POST /v1/queues/later/pause": answerJSON(`{"name":"later","queued":0,"running":0,"paused_at":"2026-01-01T00:00:00Z"}`),
+	})
+	for _, verb := range []string{"pause", "resume"} {
+		got := a.run(t, "", "queues", verb, "later")
+		require.Equal(t, exitFailed, got.code)
+		require.Contains(t, got.stderr, verb+" queue later: no queue of that name has been seen; there are: default, mail.")
+	}
+	require.Len(t, a.asked(), 2, "nothing was changed")
+	require.Contains(t, a.run(t, "", "queues", "pause", "later").stderr, "add --ahead")
+	require.Regexp(t, `^later  paused `, a.run(t, "", "queues", "pause", "later", "--ahead").stdout)
+}
+
 func TestFunctionsPauseAndResume(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, map[string]http.HandlerFunc{

@@ -88,11 +88,23 @@
 //     (limit_wake.go). It decides who is next, never whether somebody may run.
 //   - Order is by time, with an hour added for each step of priority; between lanes it is by turns.
 //
+// # Many jobs at once, and old ones
+//
+// A bulk operation is a row that nodes take turns at (operation.go has its states). What holds:
+//
+//   - An operation's position moves in the transaction that changes the jobs, under the operation's row lock. So each job
+//     is met once, however many nodes believe that it is theirs to go on; the lease only spares them the work.
+//   - A batch is found outside of its transaction, with the list's own statement. Acted on is what is in a state for it when
+//     its row is locked.
+//   - Finished jobs are deleted by retention alone, never by River's cleaner. A pass keeps its place in the order of the jobs'
+//     ends and begins anew once a day, and whenever what it goes by has changed, so what it had to leave is not left for
+//     good.
+//
 // # Parts
 //
 // Submission: submitter groups, inserter inserts. Running: River's client claims through pilot and claimer, dispatcher
 // runs one attempt, finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive, sweeper
-// looks for lost attempts, promoter makes waiting jobs available on time, follower looks for
+// looks for lost attempts, operator works on bulk operations, retention deletes old jobs, promoter makes waiting jobs available on time, follower looks for
 // what transactions have enqueued, scheduler fires
 // schedules. Seeing: watcher and queries.
 //

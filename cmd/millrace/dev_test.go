@@ -23,12 +23,17 @@ func TestWelcome(t *testing.T) {
 		require.NoError(t, w.print(&streams{out: &stdout}))
 		return stdout.String()
 	}
-	w := welcome{url: "http://127.0.0.1:8080", login: "once", key: "it's a $key", program: "bin/millrace", folder: "/f",
+	w := welcome{url: "http://127.0.0.1:8080", login: "once", key: "it's a $key", program: "/src/my bin/millrace", folder: "/f",
 		database: "postgres://u:p@127.0.0.1:5/d"}
 	require.Contains(t, say(w), "Put a function into /f")
 
 	w.functions = []string{"a.b"}
-	require.Contains(t, say(w), "bin/millrace run a.b null --follow")
+	require.Contains(t, say(w), "\n  millrace run a.b null --follow")
+	require.Contains(t, say(w), "\n  export PATH='/src/my bin':\"$PATH\"\n")
+	w.onPath = true
+	require.NotContains(t, say(w), "PATH=")
+	w.program = "/tmp/other"
+	require.Contains(t, say(w), "\n  /tmp/other run a.b null --follow")
 
 	w.functions = []string{"a.b", "hello"}
 	text := say(w)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -52,7 +51,7 @@ func greet(ctx context.Context, out *streams, app *millrace.App, hello welcome) 
 	if err != nil {
 		return fmt.Errorf("list the functions: %w", err)
 	}
-	hello.program = os.Args[0]
+	hello.program, hello.onPath = findProgram()
 	for _, f := range live {
 		hello.functions = append(hello.functions, f.Name)
 	}

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -14,7 +17,8 @@ type welcome struct {
 
 	database string // what psql takes
 
-	program   string   // how this binary was called
+	program   string   // this binary's absolute path
+	onPath    bool     // the shell finds it under the name millrace
 	functions []string // names of what is deployed
 	folder    string
 }
@@ -46,14 +50,51 @@ func (w welcome) next() string {
 			name, input = function, `{"name": "Ada"}`
 		}
 	}
-	return fmt.Sprintf(`Try it:
+	return fmt.Sprintf(`Try it, in another terminal:
 
-  export MILLRACE_URL=%s MILLRACE_KEY=%s
+%s  export MILLRACE_URL=%s MILLRACE_KEY=%s
   %s run %s %s --follow
 
   curl -sS '%s/v1/functions/%s/jobs?wait=10s' -H %s -d %s`,
-		shell(w.url), shell(w.key), shell(w.program), name, shell(input),
+		w.path(), shell(w.url), shell(w.key), shell(w.command()), name, shell(input),
 		w.url, name, shell("Authorization: Bearer "+w.key), shell(input))
+}
+
+// path is the line that has the shell find this binary, which all documents call millrace; empty where it does already.
+func (w welcome) path() string {
+	if w.onPath || w.command() != programName {
+		return ""
+	}
+	return fmt.Sprintf("  export PATH=%s:\"$PATH\"\n", shell(filepath.Dir(w.program)))
+}
+
+// programName is what this binary is called when it is built as it should be.
+const programName = "millrace"
+
+// command is how the shell calls this binary once path was said.
+func (w welcome) command() string {
+	if filepath.Base(w.program) == programName {
+		return programName
+	}
+	return w.program
+}
+
+// findProgram says where this binary is, and whether the shell finds it by its name.
+func findProgram() (program string, onPath bool) {
+	program, err := os.Executable()
+	if err != nil {
+		return os.Args[0], false
+	}
+	found, err := exec.LookPath(programName)
+	if err != nil {
+		return program, false
+	}
+	mine, err := os.Stat(program)
+	if err != nil {
+		return program, false
+	}
+	there, err := os.Stat(found)
+	return program, err == nil && os.SameFile(mine, there)
 }
 
 var plainWord = regexp.MustCompile(`\A[A-Za-z0-9_./:@%+=-]+\z`)

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,6 +63,37 @@ func TestClusterKeepsItsData(t *testing.T) {
 	require.Equal(t, "still here", run(t, again.URL(), "select word from public.kept"))
 	require.Equal(t, "still here", run(t, again.TCPURL(), "select word from public.kept"))
 	require.Equal(t, "on", run(t, again.URL(), "show fsync"))
+}
+
+// A saved address stays good. Somebody else may take the port in between, if hardly three times.
+func TestClusterKeepsItsPort(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	before := ""
+	for range 4 {
+		c := start(t, dir)
+		url := c.TCPURL()
+		require.NoError(t, c.Stop(t.Context()))
+		if url == before {
+			return
+		}
+		before = url
+	}
+	t.Fatal("each start has another address")
+}
+
+func TestClusterMovesFromATakenPort(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = taken.Close() }()
+	_, port, err := net.SplitHostPort(taken.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "postgres.port"), []byte(port+"\n"), 0o600))
+	c := start(t, dir)
+	require.NotEqual(t, port, c.Port())
+	require.Equal(t, "on", run(t, c.TCPURL(), "show fsync"))
 }
 
 // The tables of whoever connects with the cluster's URL are not millrace's.

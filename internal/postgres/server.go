@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,14 +32,17 @@ type server struct {
 // launch starts postgres and waits until it answers.
 func (c *Cluster) launch(ctx context.Context) error {
 	var err error
-	for range launchTries {
-		if c.port, err = freePort(ctx); err != nil {
+	for try := range launchTries {
+		if c.port, err = c.pickPort(ctx, try == 0); err != nil {
 			return err
 		}
 		if c.server, err = c.spawn(); err != nil {
 			return err
 		}
 		if err = c.waitReady(ctx); err == nil {
+			err = c.keepPort()
+		}
+		if err == nil {
 			return nil
 		}
 		err = errors.Join(err, c.server.stop(context.WithoutCancel(ctx)))
@@ -50,15 +52,6 @@ func (c *Cluster) launch(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("start Postgres on %s: %w\n%s", c.cfg.DataDir, err, c.logTail())
-}
-
-func freePort(ctx context.Context) (int, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil //nolint:forcetypeassert // a TCP listener's
 }
 
 // spawn starts the process. Linux sends the parent-death signal when the

@@ -1,3 +1,4 @@
+import { address, credential, known, unreachable } from "./check.js";
 import { JobError, MillraceError } from "./errors.js";
 import { isFinished, type Job, type JobState } from "./job.js";
 import { toWire, type JobOptions } from "./options.js";
@@ -40,9 +41,11 @@ export class Client {
   readonly #key: () => string | Promise<string>;
   readonly #fetch: typeof globalThis.fetch;
 
-  constructor({ url, key, fetch = globalThis.fetch }: ClientConfig) {
-    this.#url = url.replace(/\/+$/, "");
-    this.#key = typeof key === "string" ? () => key : key;
+  constructor(config: ClientConfig) {
+    known("Client", config, ["url", "key", "fetch"]);
+    const { url, key, fetch = globalThis.fetch } = config;
+    this.#url = address(url);
+    this.#key = credential(key);
     this.#fetch = fetch.bind(globalThis);
   }
 
@@ -63,8 +66,11 @@ export class Client {
 
   /** submitMany makes many jobs in one request and resolves with one result each, in their order: some may be refused. */
   async submitMany(submissions: Iterable<Submission>, signal?: AbortSignal): Promise<SubmissionResult[]> {
-    const lines = Array.from(submissions, ({ function: name, input = null, options = {} }) =>
-      JSON.stringify({ function: name, input, options: toWire(options) }));
+    const lines = Array.from(submissions, (submission) => {
+      known("a submission", submission, ["function", "input", "options"]);
+      const { function: name, input = null, options = {} } = submission;
+      return JSON.stringify({ function: name, input, options: toWire(options) });
+    });
     if (lines.length === 0) return [];
     const response = await this.#request("POST", "/v1/jobs/batch", lines.join("\n"), "application/x-ndjson", signal);
     const answers = (await response.text()).split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
@@ -109,6 +115,7 @@ export class Client {
    * of the named jobs, for example `subscribe: ["job:42"]`.
    */
   token(user: string, grants: { subscribe?: string[]; publish?: string[]; expiresIn?: string | number } = {}): Promise<{ token: string; expires_at: string }> {
+    known("a token", grants, ["subscribe", "publish", "expiresIn"]);
     const { expiresIn, ...rest } = grants;
     return this.#call("POST", "/v1/tokens", { user, ...rest, ...(expiresIn === undefined ? {} : { expires_in: expiresIn }) });
   }
@@ -134,7 +141,7 @@ export class Client {
       response = await this.#fetch(this.#url + path, { method, headers, body: body ?? null, signal: signal ?? null });
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      throw new MillraceError(0, "unreachable", `${this.#url} cannot be reached`, "Is the address right, and the server running?",
+      throw new MillraceError(0, "unreachable", unreachable(this.#url, error), "Is the address right, and the server running?",
         undefined, [], { cause: error });
     }
     if (!response.ok) throw await MillraceError.fromResponse(response);

@@ -1,3 +1,5 @@
+import { known } from "./check.js";
+
 /** How a job is run. Durations are texts such as "10s", "5m", "1h30m", or numbers of seconds. */
 export interface JobOptions {
   queue?: string;
@@ -15,8 +17,11 @@ export interface JobOptions {
   idempotencyKey?: string;
 }
 
+const names = ["queue", "priority", "maxAttempts", "timeout", "runAt", "delay", "tags", "idempotencyKey"] as const satisfies readonly (keyof JobOptions)[];
+
 /** toWire is the options in the server's words, without those that are not set. */
 export function toWire(options: JobOptions): Record<string, unknown> {
+  known("a job's options", options, names);
   const { maxAttempts, runAt, idempotencyKey, ...same } = options;
   const wire: Record<string, unknown> = {
     ...same,

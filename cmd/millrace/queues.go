@@ -61,7 +61,7 @@ type queuesPauseCmd struct {
 func (p *queuesPauseCmd) Run(ctx context.Context, out *streams) error {
 	return p.with(func(client *apiclient.Client) error {
 		if !p.Ahead {
-			if err := seenQueue(ctx, client, p.Name, "To pause it ahead of its first job, add --ahead."); err != nil {
+			if err := seenQueue(ctx, client, p.Name, ". To pause it ahead of its first job, add --ahead"); err != nil {
 				return fmt.Errorf("pause queue %s: %w", p.Name, err)
 			}
 		}
@@ -109,7 +109,7 @@ func seenQueue(ctx context.Context, client *apiclient.Client, name, otherwise st
 			return nil
 		}
 	}
-	return fmt.Errorf("no queue of that name has been seen; there are: %s. %s", dash(strings.Join(known, ", ")), otherwise)
+	return fmt.Errorf("no queue of that name has been seen; there are: %s%s", dash(strings.Join(known, ", ")), otherwise)
 }
 
 func (s *streams) printQueue(queue apiclient.Queue, asJSON bool) error {

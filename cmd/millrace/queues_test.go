@@ -39,7 +39,7 @@ func TestMistypedQueuesAreNoticed(t *testing.T) {
 	for _, verb := range []string{"pause", "resume"} {
 		got := a.run(t, "", "queues", verb, "later")
 		require.Equal(t, exitFailed, got.code)
-		require.Contains(t, got.stderr, verb+" queue later: no queue of that name has been seen; there are: default, mail.")
+		require.Contains(t, got.stderr, verb+" queue later: no queue of that name has been seen; there are: default, mail")
 	}
 	require.Len(t, a.asked(), 2, "nothing was changed")
 	require.Contains(t, a.run(t, "", "queues", "pause", "later").stderr, "add --ahead")

@@ -18,10 +18,16 @@ import (
 func withApp(
 	ctx context.Context, c *postgres.Cluster, slots int, register func(*millrace.App), f func(*millrace.App) error,
 ) error {
-	app, err := millrace.New(millrace.Config{
-		DatabaseURL: c.URL(), Addr: "127.0.0.1:0", Queues: map[string]int{"default": slots},
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	return withAppOf(ctx, c, millrace.Config{Queues: map[string]int{"default": slots}}, register, f)
+}
+
+// withAppOf is withApp with a configuration, in which the database, the address and the log need not be.
+func withAppOf(
+	ctx context.Context, c *postgres.Cluster, config millrace.Config, register func(*millrace.App), f func(*millrace.App) error,
+) error {
+	config.DatabaseURL, config.Addr = c.URL(), "127.0.0.1:0"
+	config.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	app, err := millrace.New(config)
 	if err != nil {
 		return err
 	}

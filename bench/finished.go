@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace-dev/millrace"
 	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 const (
@@ -43,7 +44,8 @@ func finished(ctx context.Context, opt options) error {
 	})
 }
 
-// keepFinished fills a table with jobs that ended over the last month: of 40 functions and 5 queues, one in twenty
+// keepFinished fills a table with jobs that ended over the last twelve hours, so that none is old enough
+// to be deleted: of 40 functions and 5 queues, one in twenty
 // failed, one in a hundred cancelled.
 func keepFinished(ctx context.Context, c *postgres.Cluster, rows int) error {
 	const insert = `
@@ -56,7 +58,7 @@ func keepFinished(ctx context.Context, c *postgres.Cluster, rows int) error {
 			jsonb_build_object('output', jsonb_build_object('ok', true)),
 			case when n % 20 = 3 then array[jsonb_build_object('at', t, 'attempt', 1, 'error', 'card ' || n || ' was declined', 'trace', '')] end
 		from generate_series($1::bigint, $2::bigint) n,
-			lateral (select now() - interval '30 days' * (1 - n::float8 / $3)) as x (t)`
+			lateral (select now() - interval '12 hours' * (1 - n::float8 / $3)) as x (t)`
 	return withConn(ctx, c, func(conn *pgx.Conn) error {
 		for from := 1; from <= rows; from += finishedBatch {
 			if _, err := conn.Exec(ctx, insert, from, min(from+finishedBatch-1, rows), rows); err != nil {
@@ -124,24 +126,35 @@ func ask(ctx context.Context, base string, q question, times, rows int) ([]float
 	return lat, nil
 }
 
-// runBehind lets jobs run on both databases in turns.
+// side is a table to work beside.
+type side struct {
+	name   string
+	c      *postgres.Cluster
+	config millrace.Config
+	wait   []float64
+	rates  []float64
+}
+
+// runBehind lets jobs run on both databases in turns, and at last while the old jobs are being deleted.
 func runBehind(ctx context.Context, empty, full *postgres.Cluster, opt options, rows int) error {
-	var wait [2][]float64
-	var rates [2][]float64
+	slots := map[string]int{"default": drainSlots}
+	old := jobs.Retention{Completed: time.Minute, Failed: time.Minute, Cancelled: time.Minute}
+	none := &side{name: "empty", c: empty, config: millrace.Config{Queues: slots}}
+	many := &side{name: fmt.Sprintf("%d finished jobs", rows), c: full, config: millrace.Config{Queues: slots}}
+	fewer := &side{name: "the same, while they are being deleted", c: full, config: millrace.Config{Queues: slots, Retention: old}}
 	for range opt.rounds {
-		for side, c := range []*postgres.Cluster{empty, full} {
-			lat, rate, err := work(ctx, c, opt.size(finishedDrain, 500))
-			if err != nil {
-				return err
-			}
-			wait[side], rates[side] = append(wait[side], lat...), append(rates[side], rate)
+		if err := errors.Join(work(ctx, none, opt.size(finishedDrain, 500)), work(ctx, many, opt.size(finishedDrain, 500))); err != nil {
+			return err
 		}
 	}
-	heading("Working beside them, "+opt.roundsText(), "table", "pickup p50 / p99 ms", "drain: jobs/s")
-	for side, name := range []string{"empty", fmt.Sprintf("%d finished jobs", rows)} {
-		fmt.Printf("| %s | %s | %.0f |\n", name, tail(wait[side]), median(rates[side]))
+	if err := work(ctx, fewer, opt.size(finishedDrain, 500)); err != nil {
+		return err
 	}
-	atLeast("Drain, of that on an empty table", median(rates[1])/median(rates[0]), 0.9, "times")
+	heading("Working beside them, "+opt.roundsText(), "table", "pickup p50 / p99 ms", "drain: jobs/s")
+	for _, s := range []*side{none, many, fewer} {
+		fmt.Printf("| %s | %s | %.0f |\n", s.name, tail(s.wait), median(s.rates))
+	}
+	atLeast("Drain, of that on an empty table", median(many.rates)/median(none.rates), 0.9, "times")
 	return nil
 }
 
@@ -149,8 +162,8 @@ func runBehind(ctx context.Context, empty, full *postgres.Cluster, opt options, 
 const forget = `delete from millrace.river_job where kind like 'bench.%'
 	and id > (select coalesce(max(id), 0) - 100000 from millrace.river_job)`
 
-// work measures pickup at 50 jobs/s, then how fast a backlog is worked off. What ran is deleted again.
-func work(ctx context.Context, c *postgres.Cluster, n int) (lat []float64, rate float64, err error) {
+// work measures how fast a backlog is worked off, then pickup at 50 jobs/s. What ran is deleted again.
+func work(ctx context.Context, s *side, n int) error {
 	var paced sync.WaitGroup
 	var mu sync.Mutex
 	var first, ran atomic.Int64
@@ -158,7 +171,7 @@ func work(ctx context.Context, c *postgres.Cluster, n int) (lat []float64, rate 
 		millrace.Handle(app, "bench.pickup", func(_ context.Context, in stamp) (any, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			lat = append(lat, float64(time.Now().UnixNano()-in.Sent)/1e6)
+			s.wait = append(s.wait, float64(time.Now().UnixNano()-in.Sent)/1e6)
 			paced.Done()
 			return nil, nil
 		})
@@ -168,23 +181,23 @@ func work(ctx context.Context, c *postgres.Cluster, n int) (lat []float64, rate 
 			return nil, nil
 		})
 	}
-	if err := backlog(ctx, c, n); err != nil {
-		return nil, 0, err
+	if err := backlog(ctx, s.c, n); err != nil {
+		return err
 	}
-	err = withApp(ctx, c, drainSlots, register, func(app *millrace.App) error {
-		if err := waitIdle(ctx, c, func() bool { return ran.Load() >= int64(n) }); err != nil {
+	err := withAppOf(ctx, s.c, s.config, register, func(app *millrace.App) error {
+		if err := waitIdle(ctx, s.c, func() bool { return ran.Load() >= int64(n) }); err != nil {
 			return err
 		}
-		rate = float64(n) / time.Since(time.Unix(0, first.Load())).Seconds()
+		s.rates = append(s.rates, float64(n)/time.Since(time.Unix(0, first.Load())).Seconds())
 		return pace(ctx, app, &paced)
 	})
-	return lat, rate, errors.Join(err, execute(ctx, c, forget))
+	return errors.Join(err, execute(ctx, s.c, forget))
 }
 
 // backlog puts jobs into the queue while nobody works on it.
 func backlog(ctx context.Context, c *postgres.Cluster, n int) error {
 	const insert = `insert into millrace.river_job (kind, args, queue, max_attempts, priority, metadata)
-		select 'bench.drain', '{"pad":"` + "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" + `"}', 'default', 5, 2, '{}' from generate_series(1, $1)`
+		select 'bench.drain', jsonb_build_object('pad', repeat('x', 64)), 'default', 5, 2, '{}' from generate_series(1, $1)`
 	return withConn(ctx, c, func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, insert, n)
 		return err

@@ -75,8 +75,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitOK
 	}
 	if err != nil {
-		var parse *kong.ParseError
-		if errors.As(err, &parse) {
+		if parse, ok := errors.AsType[*kong.ParseError](err); ok {
 			parsed = parse.Context
 		}
 		return out.usage(err, parsed)

@@ -18,6 +18,8 @@ type commandLine struct {
 	Functions   functionsCmd   `cmd:"" group:"functions" help:"List functions and versions, roll back, pause and resume."`
 	Run         runCmd         `cmd:"" group:"jobs" help:"Run a function as a job."`
 	Jobs        jobsCmd        `cmd:"" group:"jobs" help:"List, read, cancel and retry jobs."`
+	Failures    failuresCmd    `cmd:"" group:"jobs" help:"List failures by kind, resolve and ignore them."`
+	Stats       statsCmd       `cmd:"" group:"jobs" help:"Show how functions do: rate, failures, wait and run times."`
 	Operations  operationsCmd  `cmd:"" group:"jobs" help:"Follow and end what is done with many jobs at once."`
 	Queues      queuesCmd      `cmd:"" group:"jobs" help:"List, pause and resume queues."`
 	Schedules   schedulesCmd   `cmd:"" group:"jobs" help:"Make, list, pause and run schedules; preview cron expressions."`

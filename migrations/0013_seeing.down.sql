@@ -1,0 +1,2 @@
+drop table millrace.failure_group;
+drop table millrace.function_stat;

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strconv"
 	"sync"
 	"time"
 
@@ -28,9 +27,9 @@ type attempt struct {
 	function string
 	queue    string
 	input    json.RawMessage
-	timeout  time.Duration // from the submission; 0 means the function's
-	young    bool          // the job was made just before the claim
-	limited  bool          // it came out of a lane: its end frees a slot
+	run      runOptions // from the submission; what it does not say is the function's
+	young    bool       // the job was made just before the claim
+	limited  bool       // it came out of a lane: its end frees a slot
 	claimed  time.Time
 
 	mu     sync.Mutex
@@ -208,19 +207,4 @@ func (s *attempts) stopAll(cause error) {
 	for _, a := range s.all() {
 		a.stop(cause)
 	}
-}
-
-// parseTimeout reads metadata's timeout_ms. Whoever inserts rows with SQL may have put anything there, and a
-// row that cannot be read must not hold up the others of its claim.
-func parseTimeout(text *string) time.Duration {
-	if text == nil {
-		return 0
-	}
-
-	ms, err := strconv.ParseInt(*text, 10, 64)
-	if err != nil || ms < 0 || ms > maxTimeout.Milliseconds() {
-		return 0
-	}
-
-	return time.Duration(ms) * time.Millisecond
 }

@@ -151,11 +151,11 @@ func claim(ctx context.Context, pool *pgxpool.Pool, queue string, limit int, cli
 
 // scan reads the columns that both claims return, and what follows them.
 func (a *attempt) scan(row pgx.CollectableRow, more ...any) error {
-	var timeout *string
+	var run *string
 
-	targets := append([]any{&a.id, &a.number, &a.max, &a.function, (*[]byte)(&a.input), &timeout, &a.young}, more...)
+	targets := append([]any{&a.id, &a.number, &a.max, &a.function, (*[]byte)(&a.input), &run, &a.young}, more...)
 	err := row.Scan(targets...)
-	a.timeout = parseTimeout(timeout)
+	a.run = parseRun(run)
 
 	return err //nolint:wrapcheck // the claim says what was being done
 }

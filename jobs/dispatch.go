@@ -109,7 +109,7 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 		return d.handOn(ctx, a)
 	}
 
-	timeout := firstPositive(a.timeout, settings.Timeout, DefaultTimeout)
+	timeout := firstPositive(a.run.timeout(), settings.Timeout, DefaultTimeout)
 
 	ctx, cancel := a.within(ctx, timeout)
 	defer cancel()
@@ -118,7 +118,7 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 	report := d.reporter(a.id, a.number)
 	result := d.execute(ctx, a, &Run{
 		JobID: a.id, Function: a.function, Version: settings.Version, Input: a.input,
-		Attempt: a.number, MaxAttempts: a.max, Deadline: deadline, Report: report,
+		Attempt: a.number, MaxAttempts: a.max, Deadline: deadline, Event: a.run.Event, Report: report,
 	})
 	report.close(context.WithoutCancel(ctx)) // its logs are in the table before its end is seen
 

@@ -11,7 +11,16 @@ var (
 	ErrState               = errors.New("the job's state does not allow this")
 	ErrUnknownFunction     = errors.New("unknown function")
 	ErrIdempotencyMismatch = errors.New("the idempotency key was used for another request")
-	ErrStopped             = errors.New("the job service is not running")
+
+	// ErrKeyHeld says that the transaction of another submission holds the idempotency key, or the key of a rule, for
+	// longer than keyPatience. Nothing was inserted: try again later.
+	ErrKeyHeld = errors.New("another submission with the same key is under way")
+	// ErrThrottled says that a throttle has no room: within ten years when it puts off, or now, when it drops and
+	// the newest job is deleted that the answer would have been.
+	ErrThrottled = errors.New("the throttle has no room")
+	// ErrNotAlone is of jobs that are valid in a SubmitAll of which others are not.
+	ErrNotAlone = errors.New("nothing was submitted, because of others of the batch")
+	ErrStopped  = errors.New("the job service is not running")
 
 	// ErrNotBegun is for executors: the attempt's time was over before there was room for the function to begin. The
 	// job is handed back, and the attempt does not count.
@@ -30,6 +39,7 @@ type ValidationError struct {
 // FieldError is one mistake: the field in dotted form (input, options.queue) and what is wrong with it.
 type FieldError struct {
 	Field   string `json:"field"`
+	Pointer string `json:"pointer,omitempty"` // JSON pointer (RFC 6901) into the field, when it is about a part of it
 	Message string `json:"message"`
 }
 
@@ -37,7 +47,7 @@ type FieldError struct {
 func (e *ValidationError) Error() string {
 	parts := make([]string, len(e.Fields))
 	for i, field := range e.Fields {
-		parts[i] = field.Field + ": " + field.Message
+		parts[i] = field.Field + field.Pointer + ": " + field.Message
 	}
 
 	return "invalid request: " + strings.Join(parts, "; ")

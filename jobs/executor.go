@@ -26,6 +26,10 @@ type Settings struct {
 	MaxAttempts int
 	Timeout     time.Duration // of one attempt
 	Backoff     Backoff
+	Unique      *Unique // at most one of these three
+	Debounce    *Debounce
+	Throttle    *Throttle
+	Schema      *Schema   // of the input; nil means that anything goes
 	Retention   Retention // of finished jobs; what it does not say is the service's
 	Limits      Limits    // Claims go by those that are stored (StoreLimits); these say that jobs are to wait in a lane.
 
@@ -43,6 +47,7 @@ type Run struct {
 	Attempt     int // 1 on the first attempt
 	MaxAttempts int
 	Deadline    time.Time
+	Event       json.RawMessage // Options.Event; empty if there is none
 	Report      Reporter
 }
 

@@ -116,12 +116,12 @@ func TestOddMetadataIsNoObstacle(t *testing.T) {
 	db := testdb.New(t)
 	f := startFinisher(t, db, "a")
 
-	for _, metadata := range []string{`[]`, `1`, `null`, `"text"`, `{"timeout_ms": {}, "cancel_attempted_at": null}`, `{"timeout_ms": "1e9"}`} {
+	for _, metadata := range []string{`[]`, `1`, `null`, `"text"`, `{"run": {"timeout_ms": {}}, "cancel_attempted_at": null}`, `{"run": {"timeout_ms": -1, "backoff": {"kind": "x"}}}`, `{"run": "1"}`} {
 		for name, out := range outcomes() {
 			insertJobs(t, db, 1)
 			exec(t, db, "update millrace.river_job set metadata = $1", metadata)
 			a := claimOne(t, db, "a")
-			require.Zero(t, a.timeout)
+			require.Zero(t, a.run.timeout())
 			require.NoError(t, f.finish(a, out), "%s %s", metadata, name)
 			exec(t, db, "truncate millrace.river_job")
 		}

@@ -13,6 +13,9 @@ import (
 //go:embed sql/idempotency_claim.sql
 var idempotencyClaimSQL string
 
+//go:embed sql/idempotency_settle.sql
+var idempotencySettleSQL string
+
 //go:embed sql/idempotency_find.sql
 var idempotencyFindSQL string
 
@@ -36,38 +39,82 @@ type firstUse struct {
 }
 
 // insertKeyed is one transaction: reserve the keys, insert the rows that got theirs and those without, and
-// answer the others with the job of the key's first request. Two requests with one key that meet in flight
-// wait for each other in the reservation, so there is no answer "in flight".
-func (ins *inserter) insertKeyed(ctx context.Context, rows []*row) error {
-	return pgx.BeginFunc(ctx, ins.pool, func(tx pgx.Tx) error {
-		first, repeated := splitKeys(rows)
+// answer the others with the job of the key's first request. Requests with one key that meet in flight wait for each
+// other as long as patience; the error then is one of keyHeld.
+func (ins *inserter) insertKeyed(ctx context.Context, rows []*row, patience time.Duration) error {
+	begin := pgx.TxOptions{BeginQuery: fmt.Sprintf("begin; set local lock_timeout = %d", patience.Milliseconds())}
 
-		reserved, err := reserveKeys(ctx, tx, first)
-		if err != nil {
-			return err
-		}
+	return pgx.BeginTxFunc(ctx, ins.pool, begin, func(tx pgx.Tx) error { return insertKeyedIn(ctx, tx, rows) })
+}
 
-		var fresh []*row
+func insertKeyedIn(ctx context.Context, tx pgx.Tx, rows []*row) error {
+	first, repeated := splitKeys(rows)
 
-		for _, r := range rows {
-			r.err, r.reserved = nil, nil
+	reserved, err := reserveKeys(ctx, tx, first)
+	if err != nil {
+		return err
+	}
 
-			if r.key == "" {
-				fresh = append(fresh, r)
-			} else if id, ok := reserved[r.key]; ok && first[r.key] == r {
-				r.reserved = &id
-				fresh = append(fresh, r)
-			} else if first[r.key] == r {
+	var fresh, ruled []*row
+
+	for _, r := range rows {
+		r.err, r.reserved = nil, nil
+
+		if id, ok := reserved[r.key]; ok && first[r.key] == r {
+			r.reserved = &id
+		} else if r.key != "" {
+			if first[r.key] == r {
 				repeated = append(repeated, r)
 			}
+
+			continue
 		}
 
-		if err := insertRows(ctx, tx, fresh); err != nil {
-			return err
+		if r.rule == nil {
+			fresh = append(fresh, r)
+		} else {
+			ruled = append(ruled, r)
 		}
+	}
 
-		return replay(ctx, tx, repeated)
-	})
+	if err := insertRows(ctx, tx, fresh); err != nil {
+		return err
+	}
+
+	if err := placeRows(ctx, tx, ruled); err != nil {
+		return err
+	}
+
+	if err := settleKeys(ctx, tx, ruled); err != nil {
+		return err
+	}
+
+	return replay(ctx, tx, repeated)
+}
+
+// settleKeys makes the keys of rows with a rule stand for the jobs that these came to, and frees those of rows that
+// came to none.
+func settleKeys(ctx context.Context, tx pgx.Tx, ruled []*row) error {
+	var (
+		keys []string
+		ids  []int64
+	)
+
+	for _, r := range ruled {
+		if r.reserved != nil && r.job.ID != *r.reserved {
+			keys, ids = append(keys, r.key), append(ids, r.job.ID)
+		}
+	}
+
+	if len(keys) == 0 {
+		return nil
+	}
+
+	if _, err := tx.Exec(ctx, idempotencySettleSQL, keys, ids); err != nil {
+		return fmt.Errorf("settle idempotency keys: %w", err)
+	}
+
+	return nil
 }
 
 // splitKeys returns the first row of each key, and those that repeat a key within the batch.
@@ -91,6 +138,10 @@ func splitKeys(rows []*row) (first map[string]*row, repeated []*row) {
 
 // reserveKeys returns the job ids of the keys that were free.
 func reserveKeys(ctx context.Context, tx pgx.Tx, first map[string]*row) (map[string]int64, error) {
+	if len(first) == 0 {
+		return nil, nil //nolint:nilnil // a map that is empty
+	}
+
 	keys := make([]string, 0, len(first))
 	hashes := make([][]byte, 0, len(first))
 

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,14 @@ import (
 //go:embed sql/insert.sql
 var insertSQL string
 
-const insertTimeout = 10 * time.Second
+const (
+	insertTimeout = 10 * time.Second
+
+	// keyPatience is how long a submission waits for a transaction that holds its key; keyImpatience is for those that
+	// have been waiting with others.
+	keyPatience   = 2 * time.Second
+	keyImpatience = 200 * time.Millisecond
+)
 
 // inserter puts rows into the table. The statement is our own: River's InsertMany returns all 18 columns and
 // keeps its notification back when the last one is less than a cooldown ago.
@@ -25,29 +33,46 @@ type inserter struct {
 	pool *pgxpool.Pool
 }
 
-// insert writes all rows in one transaction and fills in their job or err. When Postgres refuses the data of
-// one row, the others are inserted without it, in several transactions.
+// insert writes all rows in one transaction and fills in their job or err. When one row cannot be inserted, for its
+// data or because another transaction holds its key, the others are inserted without it, in several transactions.
 func (ins *inserter) insert(ctx context.Context, rows []*row) {
-	err := ins.insertAll(ctx, rows)
-	if err == nil {
+	ins.insertWithin(ctx, rows, keyPatience)
+}
+
+// insertWithin waits for the keys of rows as long as patience in each of its transactions.
+func (ins *inserter) insertWithin(ctx context.Context, rows []*row, patience time.Duration) {
+	err := ins.insertAll(ctx, rows, patience)
+	held := keyHeld(err)
+
+	switch {
+	case err == nil:
 		return
-	}
-
-	if len(rows) == 1 || !refusesData(err) {
-		if !refusesData(err) {
-			err = errors.Join(ErrUnavailable, err)
-		}
-
-		for _, r := range rows {
-			r.err = err
-		}
+	case len(rows) > 1 && held:
+		patience = keyImpatience // the others have waited already
+	case len(rows) > 1 && refusesData(err):
+	default:
+		fail(rows, err)
 
 		return
 	}
 
 	half := len(rows) / 2
-	ins.insert(ctx, rows[:half])
-	ins.insert(ctx, rows[half:])
+	ins.insertWithin(ctx, rows[:half], patience)
+	ins.insertWithin(ctx, rows[half:], patience)
+}
+
+// fail gives rows the error of their transaction.
+func fail(rows []*row, err error) {
+	switch {
+	case keyHeld(err):
+		err = ErrKeyHeld
+	case !refusesData(err):
+		err = errors.Join(ErrUnavailable, err)
+	}
+
+	for _, r := range rows {
+		r.err = err
+	}
 }
 
 // refusesData reports whether Postgres refused a value: trying again is useless, and another row is not to blame.
@@ -57,24 +82,38 @@ func refusesData(err error) bool {
 	return ok && (strings.HasPrefix(pgErr.Code, "22") || strings.HasPrefix(pgErr.Code, "23") || pgErr.Code == "54000")
 }
 
-// insertAll is all or nothing. A connection that was dead before anything was sent is tried once more.
-func (ins *inserter) insertAll(ctx context.Context, rows []*row) error {
+// keyHeld reports whether a transaction gave up waiting for a row that another holds.
+func keyHeld(err error) bool {
+	const lockNotAvailable = "55P03"
+
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+
+	return ok && pgErr.Code == lockNotAvailable
+}
+
+// again reports whether a transaction left nothing behind and may well succeed the next time: its connection was dead
+// before anything was sent, or it met one that took the same keys in another order.
+func again(err error) bool {
+	const deadlock = "40P01"
+
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+
+	return err != nil && (pgconn.SafeToRetry(err) || ok && pgErr.Code == deadlock)
+}
+
+// insertAll is all or nothing.
+func (ins *inserter) insertAll(ctx context.Context, rows []*row, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
 	defer cancel()
 
-	try := ins.insertPlain
-
-	for _, r := range rows {
-		if r.key != "" {
-			try = ins.insertKeyed
-
-			break
-		}
+	try := func() error { return ins.insertPlain(ctx, rows) }
+	if slices.ContainsFunc(rows, (*row).keyed) {
+		try = func() error { return ins.insertKeyed(ctx, rows, patience) }
 	}
 
-	err := try(ctx, rows)
-	if err != nil && pgconn.SafeToRetry(err) {
-		err = try(ctx, rows)
+	err := try()
+	if again(err) {
+		err = try()
 	}
 
 	if err != nil {

@@ -119,6 +119,8 @@ type Job struct {
 
 	// Replayed says that Submit answered with an earlier job that had the same idempotency key.
 	Replayed bool `json:"-"`
+	// Outcome says that Submit answered with an earlier job, and why; empty for a new one.
+	Outcome Outcome `json:"outcome,omitempty"`
 }
 
 // Progress is what a running function reported about itself.

@@ -158,12 +158,12 @@ func (a *attempt) scanLimited(row pgx.CollectableRow, look *laneLook) error {
 	var (
 		id                     *int64
 		number, most, lanes    *int
-		timeout                *string
+		run                    *string
 		young, circled, locked *bool
 		due                    *float64
 	)
 
-	err := row.Scan(&id, &number, &most, &a.function, (*[]byte)(&a.input), &timeout, &young, &look.lane,
+	err := row.Scan(&id, &number, &most, &a.function, (*[]byte)(&a.input), &run, &young, &look.lane,
 		&lanes, &circled, &locked, &due)
 	if err != nil {
 		return err //nolint:wrapcheck // look says what was being done
@@ -175,7 +175,7 @@ func (a *attempt) scanLimited(row pgx.CollectableRow, look *laneLook) error {
 		return nil
 	}
 
-	a.id, a.number, a.max, a.young, a.timeout = *id, *number, *most, *young, parseTimeout(timeout)
+	a.id, a.number, a.max, a.young, a.run = *id, *number, *most, *young, parseRun(run)
 
 	return nil
 }

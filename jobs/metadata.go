@@ -5,7 +5,7 @@ package jobs
 const (
 	metaOutput    = "output"              // the result, River's own convention
 	metaVersion   = "v"                   // version of the function that ran last
-	metaTimeout   = "timeout_ms"          // Options.Timeout, when the submission set one
+	metaRun       = "run"                 // what the submission says of the attempts (runOptions)
 	metaProgress  = "progress"            // the last Progress that was reported
 	metaRerunOf   = "rerun_of"            // the job that this one repeats
 	metaHandedOn  = "snoozes"             // how often it came to a node without its function; River's own key

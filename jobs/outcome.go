@@ -44,6 +44,10 @@ func (a *attempt) failed(failure *Failure, settings Settings) outcome {
 	if failure.Retryable && a.number < a.max {
 		out.state = rivertype.JobStateRetryable
 		out.delay = settings.Backoff.Delay(a.number)
+
+		if a.run.Backoff != nil {
+			out.delay = a.run.Backoff.Delay(a.number)
+		}
 	}
 
 	return out

@@ -21,6 +21,7 @@ type row struct {
 	tags        []string
 	metadata    []byte
 	limited     bool // its function has limits: it waits in a lane
+	rule        rule // nil for most: the job is inserted whatever others there are
 
 	key  string // idempotency key, empty for none
 	hash []byte // of the request, when there is a key
@@ -43,6 +44,7 @@ func newRow(sub *Submission, settings Settings) *row {
 		tags:        opts.Tags,
 		metadata:    []byte(`{}`),
 		limited:     !settings.Limits.None(),
+		rule:        ruleOf(opts, &settings),
 		key:         opts.IdempotencyKey,
 	}
 
@@ -58,8 +60,8 @@ func newRow(sub *Submission, settings Settings) *row {
 		r.runAt = &opts.RunAt
 	}
 
-	if opts.Timeout > 0 {
-		r.metadata, _ = json.Marshal(map[string]int64{metaTimeout: opts.Timeout.Milliseconds()}) //nolint:errchkjson // a number
+	if run := runOptionsOf(opts); !run.none() {
+		r.metadata, _ = json.Marshal(map[string]runOptions{metaRun: run}) //nolint:errchkjson // the event is checked JSON
 	}
 
 	if r.key != "" {
@@ -97,11 +99,22 @@ func hashRequest(sub *Submission) []byte {
 
 	part(numbers)
 
+	if own := ruleOf(opts, &Settings{}); own != nil {
+		part([]byte(own.canonical()))
+	}
+
+	if !opts.Backoff.IsZero() {
+		part([]byte(opts.Backoff.canonical()))
+	}
+
 	return hash.Sum(nil)
 }
 
+// keyed reports whether others may have to be waited for.
+func (r *row) keyed() bool { return r.key != "" || r.rule != nil }
+
 // size is about how many bytes the row adds to a statement.
-func (r *row) size() int { return len(r.input) + 256 }
+func (r *row) size() int { return len(r.input) + len(r.metadata) + 256 }
 
 // inserted fills in the job as Postgres answered for it.
 func (r *row) inserted(id int64, state State, created, scheduled time.Time) {

@@ -181,7 +181,7 @@ func storeSchedule(ctx context.Context, tx pgx.Tx, found *Schedule, spec *Schedu
 
 	switch {
 	case err != nil && refusesData(err):
-		return &ValidationError{Fields: []FieldError{{"input", "cannot be stored by Postgres"}}}
+		return &ValidationError{Fields: []FieldError{{Field: "input", Message: "cannot be stored by Postgres"}}}
 	case err != nil:
 		return fmt.Errorf("store the schedule: %w", err)
 	case found == nil && !inserted:

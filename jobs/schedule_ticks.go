@@ -143,12 +143,12 @@ func (s *Service) ticks(ctx context.Context, schedule *Schedule, count int) ([]t
 	}
 
 	if count < 1 || count > maxTicks {
-		return nil, &ValidationError{Fields: []FieldError{{"count", fmt.Sprintf("must be between 1 and %d", maxTicks)}}}
+		return nil, &ValidationError{Fields: []FieldError{{Field: "count", Message: fmt.Sprintf("must be between 1 and %d", maxTicks)}}}
 	}
 
 	expression, err := schedule.expression()
 	if err != nil {
-		return nil, &ValidationError{Fields: []FieldError{{"cron", err.Error()}}}
+		return nil, &ValidationError{Fields: []FieldError{{Field: "cron", Message: err.Error()}}}
 	}
 
 	var at time.Time

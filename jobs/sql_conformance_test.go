@@ -95,6 +95,12 @@ func TestSQLMakesTheRowsThatGoMakes(t *testing.T) {
 		{`{"delay": 3, "max_attempts": 1`, Options{Delay: 3 * time.Second, MaxAttempts: 1}},
 		{`{"delay": "999ns"`, Options{Delay: 999}},
 		{`{"delay": "1.9us", "queue": null`, Options{Delay: 1_900}},
+		{`{"backoff": "1.5s", "timeout": 2`, Options{Backoff: Backoff{First: 1500 * time.Millisecond}, Timeout: 2 * time.Second}},
+		{`{"backoff": ["1s", 60]`, Options{Backoff: Backoff{Delays: []time.Duration{time.Second, time.Minute}}}},
+		{`{"backoff": {"kind": "linear", "first": "1s", "max": 60, "jitter": 0}`, Options{Backoff: Backoff{
+			Kind: BackoffLinear, First: time.Second, Max: time.Minute, Jitter: -1,
+		}}},
+		{`{"backoff": {"factor": 1.5, "jitter": 0.25}`, Options{Backoff: Backoff{Factor: 1.5, Jitter: 0.25}}},
 		{`{"run_at": "2020-01-01T14:00:00.123456789+02:00"`, Options{RunAt: past}},
 		{`{"run_at": "` + ahead.Format(time.RFC3339Nano) + `"`, Options{RunAt: ahead}},
 	} {

@@ -40,15 +40,15 @@ func (p *stockPilot) JobGetAvailable(
 
 	for i, row := range result.Jobs {
 		var meta struct {
-			Timeout json.Number `json:"timeout_ms"`
+			Run json.RawMessage `json:"run"`
 		}
 
-		_ = json.Unmarshal(row.Metadata, &meta) // what cannot be read is no timeout, as in parseTimeout
-		timeout := meta.Timeout.String()
+		_ = json.Unmarshal(row.Metadata, &meta) // what cannot be read is not said, as in parseRun
+		run := string(meta.Run)
 
 		claims[i] = &attempt{
 			id: row.ID, number: row.Attempt, max: row.MaxAttempts, function: row.Kind, queue: row.Queue,
-			input: row.EncodedArgs, timeout: parseTimeout(&timeout), claimed: now,
+			input: row.EncodedArgs, run: parseRun(&run), claimed: now,
 		}
 
 		row.Kind, row.EncodedArgs = dispatchKind, []byte("null")

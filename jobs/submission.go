@@ -30,6 +30,16 @@ type Options struct {
 	RunAt       time.Time     // not before; a time in the past means now; at most ten years ahead
 	Delay       time.Duration // the same, counted from the moment of insertion; not together with RunAt
 	Tags        []string      // at most 20, each 3 to 100 letters, digits, '_' and inner '-'
+	Backoff     Backoff       // the wait between attempts
+
+	// At most one of them. It replaces the function's.
+	Unique   *Unique
+	Debounce *Debounce // not together with RunAt or Delay
+	Throttle *Throttle // without Drop, not together with RunAt or Delay
+
+	// Event describes the event that led to the job: a JSON object of at most 16 KiB, which the function gets beside
+	// its input.
+	Event json.RawMessage
 
 	// IdempotencyKey, up to 255 printable ASCII characters: a second submission with the same key within
 	// 24 hours returns the first one's job if it asks for the same, and ErrIdempotencyMismatch if not.

@@ -163,7 +163,8 @@ func (s *submitter) flush(ctx context.Context, batch []*submitting) {
 // that point Submit returns that transaction's outcome, at most 20 s later. Only when that is ErrUnavailable is
 // it unknown whether the job exists.
 //
-// Errors: *ValidationError, ErrUnknownFunction, ErrIdempotencyMismatch, ErrUnavailable, ErrStopped, ctx's.
+// Errors: *ValidationError, ErrUnknownFunction, ErrIdempotencyMismatch, ErrKeyHeld, ErrThrottled, ErrUnavailable,
+// ErrStopped, ctx's.
 func (s *Service) Submit(ctx context.Context, sub Submission) (Job, error) {
 	r, err := s.accept(ctx, &sub)
 	if err != nil {
@@ -186,6 +187,10 @@ func (s *Service) accept(ctx context.Context, sub *Submission) (*row, error) {
 	settings, err := s.cfg.Executor.Resolve(ctx, sub.Function)
 	if err != nil {
 		return nil, fmt.Errorf("function %s: %w", sub.Function, err)
+	}
+
+	if err := checkForFunction(sub, &settings); err != nil {
+		return nil, err
 	}
 
 	return newRow(sub, settings), nil

@@ -199,7 +199,7 @@ func TestDelayAndTimeoutOfASubmission(t *testing.T) {
 
 	var timeout string
 	require.NoError(t, db.Pool.QueryRow(t.Context(),
-		`select metadata ->> 'timeout_ms' from millrace.river_job where id = $1`, job.ID).Scan(&timeout))
+		`select metadata -> 'run' ->> 'timeout_ms' from millrace.river_job where id = $1`, job.ID).Scan(&timeout))
 	require.Equal(t, "1500", timeout)
 }
 

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"time"
@@ -14,6 +15,7 @@ const (
 	maxTagLength      = 100
 	maxAttemptsLimit  = 100
 	maxIdempotencyKey = 255
+	maxEvent          = 16 << 10 // bytes of JSON
 	minTimeout        = time.Millisecond
 	maxTimeout        = 24 * time.Hour
 	maxRunAhead       = 10 * 366 * 24 * time.Hour
@@ -55,8 +57,61 @@ func (c *checker) check(sub *Submission) error {
 	c.checkNumbers(wrong, &sub.Options)
 	c.checkTimes(wrong, &sub.Options)
 	c.checkNames(wrong, &sub.Options)
+	c.checkRules(wrong, &sub.Options)
+	sub.Options.Backoff.validate(wrong)
+	checkEvent(wrong, sub.Options.Event)
 
 	return wrong.orNil()
+}
+
+// checkForFunction returns what is wrong with a checked submission for the function that it is for, as one
+// *ValidationError, or nil.
+func checkForFunction(sub *Submission, settings *Settings) error {
+	wrong := &ValidationError{}
+	opts := &sub.Options
+
+	if its := ruleOf(opts, settings); its != nil && (!opts.RunAt.IsZero() || opts.Delay != 0) && decidesTime(its) {
+		wrong.add(its.name(), "decides when the job starts: it cannot be combined with run_at or delay")
+	}
+
+	settings.Schema.check(wrong, sub.Input)
+
+	return wrong.orNil()
+}
+
+// decidesTime reports whether a rule says when its jobs start.
+func decidesTime(r rule) bool {
+	switch r := r.(type) {
+	case *Debounce:
+		return true
+	case *Throttle:
+		return !r.Drop
+	default:
+		return false
+	}
+}
+
+func (c *checker) checkRules(wrong *ValidationError, opts *Options) {
+	given := rules(opts.Unique, opts.Debounce, opts.Throttle)
+	for _, r := range given {
+		r.validate(wrong)
+	}
+
+	if len(given) > 1 {
+		wrong.add(given[1].name(), "cannot be combined with "+given[0].name()+": a submission has one rule")
+	}
+}
+
+func checkEvent(wrong *ValidationError, event json.RawMessage) {
+	if len(event) == 0 {
+		return
+	}
+
+	if err := checkJSON(event, maxEvent); err != nil {
+		wrong.add("event", err.Error())
+	} else if event[0] != '{' {
+		wrong.add("event", "must be an object")
+	}
 }
 
 func (c *checker) checkFunction(wrong *ValidationError, name string) {

@@ -155,7 +155,7 @@ create trigger function_went_live
 create function millrace.claim_lanes(
     the_queue text, max_jobs integer, client text, after_kind text, after_lane text, share integer, max_lanes integer
 ) returns table (
-    id bigint, attempt smallint, max_attempts smallint, kind text, args jsonb, timeout_ms text, young boolean,
+    id bigint, attempt smallint, max_attempts smallint, kind text, args jsonb, run text, young boolean,
     lane text, lanes integer, circled boolean, contended boolean, due_ms double precision
 )
     language plpgsql
@@ -303,7 +303,7 @@ begin
                 order by (w.scheduled_at at time zone interval '0') + w.priority * interval '1 hour', w.id
                 limit take
                 for update skip locked))
-            returning j.id, j.attempt, j.max_attempts, j.kind, j.args, j.metadata ->> 'timeout_ms',
+            returning j.id, j.attempt, j.max_attempts, j.kind, j.args, j.metadata ->> 'run',
                 j.created_at > now() - interval '3 seconds', look.lane,
                 null::integer, null::boolean, null::boolean, null::double precision;
         get diagnostics taken = row_count;

@@ -125,7 +125,8 @@ $$;
 create function millrace.job_options(
     options jsonb,
     out queue text, out priority integer, out max_attempts integer, out timeout_ns bigint, out delay_ns bigint,
-    out run_at timestamptz, out tags text[], out idempotency_key text, out wrong text[]
+    out run_at timestamptz, out tags text[], out idempotency_key text, out rule jsonb, out backoff jsonb,
+    out wrong text[]
 )
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -133,10 +134,13 @@ as $$
 declare
     kinds constant jsonb := '{"queue": ["string"], "priority": ["number"], "max_attempts": ["number"],
         "timeout": ["string", "number"], "run_at": ["string"], "delay": ["string", "number"], "tags": ["array"],
-        "idempotency_key": ["string"]}';
+        "idempotency_key": ["string"], "backoff": ["string", "number", "array", "object"],
+        "unique": ["boolean", "string", "object"], "debounce": ["string", "number", "object", "boolean"],
+        "throttle": ["string", "object", "boolean"]}';
     ten_years constant bigint := 10 * 366 * 86400 * 1000000000::bigint;
     duration constant text := ' is a duration such as 500ms, 10s, 2h, or a number of seconds';
-    bad text;
+    bad  text;
+    more text[];
 begin
     select array_agg(case when kinds ? o.key then o.key || ' cannot be a ' || jsonb_typeof(o.value)
         else quote_literal(left(o.key, 100)) || ' is no option' end order by o.key)
@@ -199,6 +203,13 @@ begin
     idempotency_key := nullif(options ->> 'idempotency_key', '');
     if length(idempotency_key) > 255 or idempotency_key ~ '[^ -~]' then
         wrong := array_append(wrong, 'idempotency_key must be at most 255 printable ASCII characters');
+    end if;
+
+    if options ?| array['unique', 'debounce', 'throttle', 'backoff'] then
+        select r.rule, r.wrong into rule, more from millrace.rule_options(options) r;
+        wrong := wrong || more;
+        select b.backoff, b.wrong into backoff, more from millrace.backoff_option(options -> 'backoff') b;
+        wrong := wrong || more;
     end if;
 end
 $$;
@@ -278,6 +289,11 @@ $$;
 --   run_at           RFC 3339 time, not before; or delay, a duration from now on
 --   tags             up to 20 texts
 --   idempotency_key  text: within 24 hours the same request returns the same job
+--   backoff          the wait between attempts: "10s", ["1s", "1m"], or
+--                    {"kind": "linear", "first": "10s", "max": "1h", "jitter": 0.5}
+--   unique, debounce, throttle
+--                    make one job of several submissions, or space them; the id
+--                    that is returned may be that of an earlier job
 -- A duration is a text such as 500ms or 1h30m, or a number of seconds. What is
 -- not given is what the function's settings say, and then the default. A role
 -- needs USAGE on the schema to call it.
@@ -294,6 +310,8 @@ declare
     largest  integer;
     opts     record;
     settings jsonb;
+    own_rule jsonb;
+    run      jsonb;
     metadata jsonb := '{}';
     reserved record;
     job      bigint;
@@ -321,7 +339,8 @@ begin
     if cardinality(opts.wrong) > 0 then
         raise exception 'millrace.enqueue: %', array_to_string(opts.wrong, '; ')
             using errcode = '22023',
-            hint = 'The options are: queue, priority, max_attempts, timeout, run_at, delay, tags, idempotency_key.';
+            hint = 'The options are: queue, priority, max_attempts, timeout, run_at, delay, tags, idempotency_key, '
+                'backoff, unique, debounce, throttle.';
     end if;
 
     select coalesce(
@@ -336,10 +355,20 @@ begin
             hint = 'A function is known when it is deployed, or when a program that has it has started.';
     end if;
 
-    if opts.timeout_ns > 0 then
-        metadata := jsonb_build_object('timeout_ms', opts.timeout_ns / 1000000);
+    run := jsonb_strip_nulls(jsonb_build_object('timeout_ms', nullif(opts.timeout_ns, 0) / 1000000, 'backoff', opts.backoff));
+    if run <> '{}' then
+        metadata := jsonb_build_object('run', run);
     end if;
-    if settings ?| array['concurrency', 'rate'] then
+    own_rule := opts.rule;
+    opts.rule := coalesce(opts.rule, (select jsonb_build_object(s.key, s.value) from jsonb_each(settings) s
+        where s.key in ('unique', 'debounce', 'throttle') limit 1));
+    if (opts.run_at is not null or opts.delay_ns <> 0)
+        and (opts.rule ? 'debounce' or opts.rule ? 'throttle' and opts.rule #> '{throttle,drop}' is null) then
+        raise exception 'millrace.enqueue: % decides when the job starts: it cannot be combined with run_at or delay',
+            (select k from jsonb_object_keys(opts.rule) k) using errcode = '22023',
+            hint = 'Leave run_at and delay away.';
+    end if;
+    if opts.rule is null and settings ?| array['concurrency', 'rate'] then
         metadata := metadata || jsonb_strip_nulls(jsonb_build_object('lane', millrace.lane(function, body)));
     end if;
 
@@ -350,11 +379,21 @@ begin
             || millrace.hash_part(convert_to(array_to_string(opts.tags, ','), 'UTF8'))
             || millrace.hash_part(int8send(coalesce(opts.priority, 0)) || int8send(coalesce(opts.max_attempts, 0))
                 || int8send(coalesce(opts.timeout_ns, 0)) || int8send(coalesce(opts.delay_ns, 0))
-                || int8send(coalesce((extract(epoch from opts.run_at) * 1000000)::bigint, -62135596800000000))))) r;
+                || int8send(coalesce((extract(epoch from opts.run_at) * 1000000)::bigint, -62135596800000000)))
+            || coalesce(millrace.hash_part(convert_to(millrace.rule_text(own_rule), 'UTF8')), '')
+            || coalesce(millrace.hash_part(convert_to(millrace.backoff_text(opts.backoff), 'UTF8')), ''))) r;
         if not reserved.fresh then
             return reserved.id;
         end if;
         job := reserved.id;
+    end if;
+
+    if opts.rule is not null then
+        return millrace.enqueue_placed(opts.idempotency_key, opts.rule, job, function, body,
+            coalesce(opts.queue, settings ->> 'queue', 'default'),
+            coalesce(nullif(opts.priority, 0), (settings ->> 'priority')::integer, 2),
+            coalesce(nullif(opts.max_attempts, 0), (settings ->> 'max_attempts')::integer, 5),
+            opts.run_at, opts.delay_ns / 1000, opts.tags, metadata);
     end if;
 
     insert into millrace.river_job

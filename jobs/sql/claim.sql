@@ -27,5 +27,5 @@ where ctid = any (array(
     order by (scheduled_at at time zone interval '0') + priority * interval '1 hour', id
     limit $2
     for update skip locked))
-returning id, attempt, max_attempts, kind, args, metadata ->> 'timeout_ms',
+returning id, attempt, max_attempts, kind, args, metadata ->> 'run',
     created_at > now() - interval '3 seconds', state = 'running'

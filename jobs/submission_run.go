@@ -1,0 +1,52 @@
+package jobs
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// runOptions are what a submission says of the job's attempts. They stand in the row's metadata as "run", in one value,
+// so that a claim reads them all at the price of one; a job that says nothing has none.
+type runOptions struct {
+	Timeout int64           `json:"timeout_ms,omitempty"` // Options.Timeout
+	Backoff *Backoff        `json:"backoff,omitempty"`
+	Event   json.RawMessage `json:"event,omitempty"`
+}
+
+func runOptionsOf(opts *Options) runOptions {
+	run := runOptions{Timeout: opts.Timeout.Milliseconds(), Event: opts.Event}
+	if !opts.Backoff.IsZero() {
+		run.Backoff = &opts.Backoff
+	}
+
+	return run
+}
+
+func (r *runOptions) none() bool {
+	return r.Timeout == 0 && r.Backoff == nil && len(r.Event) == 0
+}
+
+func (r *runOptions) timeout() time.Duration { return time.Duration(r.Timeout) * time.Millisecond }
+
+// parseRun reads metadata's run. Whoever inserts rows with SQL may have put anything there, and a row that cannot be
+// read must not hold up the others of its claim: what makes no sense counts as not said.
+func parseRun(text *string) runOptions {
+	if text == nil {
+		return runOptions{}
+	}
+
+	var run runOptions
+	if err := json.Unmarshal([]byte(*text), &run); err != nil {
+		return runOptions{}
+	}
+
+	if run.Timeout < 0 || run.Timeout > maxTimeout.Milliseconds() {
+		run.Timeout = 0
+	}
+
+	if run.Backoff != nil && run.Backoff.Validate() != nil {
+		run.Backoff = nil
+	}
+
+	return run
+}

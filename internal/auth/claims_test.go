@@ -73,7 +73,7 @@ func TestSubscriptionTokens(t *testing.T) {
 	}
 	var invalid *InvalidError
 	for _, bad := range []SubscriptionTokenParams{
-		{User: "ada"}, {Channel: "room:1"}, {User: "ada", Channel: "\xff"}, {User: "ada", Channel: strings.Repeat("a", 256)},
+		{User: "ada"}, {Channel: "room:1"}, {User: "ada", Channel: "\xff"}, {User: "ada", Channel: "room:1\x00"}, {User: "ada", Channel: strings.Repeat("a", 256)},
 		{User: "ada", Channel: "room:1", ExpiresIn: 25 * time.Hour}, {User: "ada", Channel: "room:1", Info: []byte("{")},
 	} {
 		_, _, err := here.MintSubscriptionToken(t.Context(), by, bad)

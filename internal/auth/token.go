@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -137,8 +138,9 @@ func (s *Store) MintSubscriptionToken(ctx context.Context, by Identity, params S
 	}
 	var invalid InvalidError
 	invalid.common(params.User, params.Info, params.ExpiresIn)
-	if params.Channel == "" || len(params.Channel) > maxChannel || !utf8.ValidString(params.Channel) {
-		invalid.add("channel", "is a channel's name of 1 to 255 bytes")
+	if params.Channel == "" || len(params.Channel) > maxChannel || !utf8.ValidString(params.Channel) ||
+		strings.ContainsFunc(params.Channel, unicode.IsControl) {
+		invalid.add("channel", "is a channel's name of 1 to 255 bytes without control characters")
 	}
 	if err := invalid.err(); err != nil {
 		return "", time.Time{}, err

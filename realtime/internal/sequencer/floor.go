@@ -18,7 +18,9 @@ const floorEach = time.Second
 // order of the columns' defaults). So whoever drew an id up to the sequence's
 // last value has an xid below the xmax of a snapshot taken afterwards. When a
 // later snapshot's xmin has reached that xmax, they have all ended, and a look
-// that then finds the outbox emptied has seen everything up to that last value.
+// that then finds the outbox emptied has seen everything up to that last value. A
+// look that takes the oldest rows of a backlog has seen everything up to the last
+// of them.
 type floor struct {
 	value int64 // ids up to it are done
 
@@ -32,10 +34,14 @@ type floor struct {
 // took is told of an id that was taken.
 func (f *floor) took(id int64) { f.seen = max(f.seen, id) }
 
-// emptied is told that a look which began after the last advance left no
-// visible row above value.
-func (f *floor) emptied() {
-	if f.passed {
+// looked is told that a look which began after the last advance took all that it
+// saw; if cut, all up to last.
+func (f *floor) looked(last int64, cut bool) {
+	switch {
+	case !f.passed:
+	case cut && last < f.candidate:
+		f.value = max(f.value, last)
+	default:
 		f.value, f.candidate, f.passed = f.candidate, 0, false
 	}
 }

@@ -191,11 +191,12 @@ func TestSweep(t *testing.T) {
 	sql(t, db, "update millrace.publish_key set created_at = now() - interval '11 minutes' where key::int < 100")
 	sql(t, db, "update millrace.epoch set fresh_since = now() - interval '11 days'")
 	require.NoError(t, owner.expireKeys(t.Context()))
+	clean := newCleared()
 	walk := func() {
-		cursor, err := owner.sweep(t.Context(), "")
+		cursor, err := owner.sweep(t.Context(), "", clean)
 		require.NoError(t, err)
 		require.NotEmpty(t, cursor)
-		cursor, err = owner.sweep(t.Context(), cursor)
+		cursor, err = owner.sweep(t.Context(), cursor, clean)
 		require.NoError(t, err)
 		require.Empty(t, cursor)
 	}
@@ -207,7 +208,7 @@ func TestSweep(t *testing.T) {
 	require.Equal(t, "c006", value[string](t, db, "select string_agg(channel, ',') from millrace.channel where touched_at < now() - interval '1 day'"), "it has a message")
 	require.Equal(t, 2*sweepPage-100, value[int](t, db, "select count(*) from millrace.publish_key"))
 
-	_, err := owner.sweep(t.Context(), "c004")
+	_, err := owner.sweep(t.Context(), "c004", clean)
 	require.NoError(t, err)
 	require.Equal(t, sweepPage+10, value[int](t, db, "select count(*) from millrace.channel"))
 	r, err := owner.Publish(t.Context(), Message{Channel: "c005"})

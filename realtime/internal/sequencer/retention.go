@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // How history is cleaned up, on the owner's instance and through the pool, so
@@ -15,7 +17,6 @@ const (
 	leastAge  = 15 * time.Second // of what is deleted: see trim.sql
 	sweepEach = time.Second
 	sweepPage = 200
-	trimRows  = 2000
 	trimTime  = 20 * time.Second
 )
 
@@ -56,6 +57,7 @@ func (s *Sequencer) retain(ctx context.Context) {
 	tick := time.NewTicker(sweepEach)
 	defer tick.Stop()
 	var aged map[string]uint64 // written before the last trim
+	clean := newCleared()
 	trimmed, cursor := time.Now(), ""
 	for {
 		select {
@@ -64,18 +66,18 @@ func (s *Sequencer) retain(ctx context.Context) {
 		case <-tick.C:
 		}
 		if !s.owner.Load() {
-			aged = nil
+			aged, clean = nil, newCleared()
 			s.written.swap()
 			continue
 		}
 		var err error
 		if time.Since(trimmed) >= trimEach {
 			trimmed = time.Now()
-			err = errors.Join(s.trim(ctx, aged), s.expireKeys(ctx))
+			err = errors.Join(s.trim(ctx, aged, clean), s.expireKeys(ctx))
 			aged = s.written.swap()
 		}
 		if err == nil {
-			cursor, err = s.sweep(ctx, cursor)
+			cursor, err = s.sweep(ctx, cursor, clean)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Warn("history cannot be trimmed", "err", err)
@@ -85,30 +87,19 @@ func (s *Sequencer) retain(ctx context.Context) {
 
 // sweep cleans up the channels after cursor and returns the next cursor, which
 // is empty at the end.
-func (s *Sequencer) sweep(ctx context.Context, cursor string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, trimTime)
-	defer cancel()
-	rows, err := s.cfg.Pool.Query(ctx, sqlSweepPage, cursor, sweepPage)
+func (s *Sequencer) sweep(ctx context.Context, cursor string, clean *cleared) (string, error) {
+	page, names, err := s.sweepPage(ctx, cursor)
 	if err != nil {
-		return cursor, fmt.Errorf("walk over the channels: %w", err)
-	}
-	page := map[string]uint64{}
-	var names []string
-	for rows.Next() {
-		var top uint64
-		if err := rows.Scan(&cursor, &top); err != nil {
-			rows.Close()
-			return cursor, fmt.Errorf("walk over the channels: %w", err)
-		}
-		page[cursor] = top
-		names = append(names, cursor)
-	}
-	if err := rows.Err(); err != nil {
-		return cursor, fmt.Errorf("walk over the channels: %w", err)
-	}
-	if err := s.trim(ctx, page); err != nil {
 		return cursor, err
 	}
+	if len(names) > 0 {
+		cursor = names[len(names)-1]
+	}
+	if err := s.trim(ctx, page, clean); err != nil {
+		return cursor, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, trimTime)
+	defer cancel()
 	if _, err := s.cfg.Pool.Exec(ctx, sqlExpireChannels, names, thisShard); err != nil {
 		return cursor, fmt.Errorf("forget unused channels: %w", err)
 	}
@@ -124,6 +115,26 @@ func (s *Sequencer) sweep(ctx context.Context, cursor string) (string, error) {
 	return "", nil
 }
 
+// sweepPage reads the next channels: their tops, and their names in order.
+func (s *Sequencer) sweepPage(ctx context.Context, cursor string) (tops map[string]uint64, names []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, trimTime)
+	defer cancel()
+	rows, err := s.cfg.Pool.Query(ctx, sqlSweepPage, cursor, sweepPage)
+	if err == nil {
+		tops = make(map[string]uint64, sweepPage)
+		var name string
+		var top uint64
+		_, err = pgx.ForEachRow(rows, []any{&name, &top}, func() error {
+			tops[name], names = top, append(names, name)
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("walk over the channels: %w", err)
+	}
+	return tops, names, nil
+}
+
 // expireKeys deletes the idempotency keys whose ten minutes are over.
 func (s *Sequencer) expireKeys(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, trimTime)
@@ -132,32 +143,6 @@ func (s *Sequencer) expireKeys(ctx context.Context) error {
 		tag, err := s.cfg.Pool.Exec(ctx, sqlExpireKeys, trimRows)
 		if err != nil {
 			return fmt.Errorf("expire idempotency keys: %w", err)
-		}
-		if tag.RowsAffected() < trimRows {
-			return nil
-		}
-	}
-}
-
-// trim deletes what the histories of channels with these tops do not show any
-// more, in batches, each its own transaction.
-func (s *Sequencer) trim(ctx context.Context, tops map[string]uint64) error {
-	if len(tops) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, trimTime)
-	defer cancel()
-	channels, keep, seconds := make([]string, 0, len(tops)), make([]int64, 0, len(tops)), make([]int64, 0, len(tops))
-	for channel, top := range tops {
-		size, ttl := s.cfg.Keep(channel)
-		channels = append(channels, channel)
-		keep = append(keep, int64(top)-int64(size)) //nolint:gosec // offsets are below 2^63
-		seconds = append(seconds, int64(ttl/time.Second))
-	}
-	for {
-		tag, err := s.cfg.Pool.Exec(ctx, sqlTrim, channels, keep, seconds, trimRows)
-		if err != nil {
-			return fmt.Errorf("trim %d histories: %w", len(channels), err)
 		}
 		if tag.RowsAffected() < trimRows {
 			return nil

@@ -140,16 +140,14 @@ func (o *owner) openGate(ctx context.Context) error {
 
 // looked keeps the books after a look at the outbox that took rows.
 func (o *owner) looked(rows []takenRow, now time.Time) {
-	size, awaited := 0, false
+	size, last, awaited := 0, int64(0), false
 	for i := range rows {
 		o.floor.took(rows[i].id)
-		size += rows[i].size
+		size, last = size+rows[i].size, rows[i].id
 		awaited = awaited || rows[i].origins != nil
 	}
 	cut := len(rows) == takeRows || size >= takeBytes
-	if !cut {
-		o.floor.emptied()
-	}
+	o.floor.looked(last, cut)
 	if len(rows) > 0 {
 		o.attention.found(now, awaited || cut)
 	} else {

@@ -93,6 +93,13 @@ func (s *Service) Bulk(ctx context.Context, bulk Bulk) (Operation, error) {
 	return op, nil
 }
 
+// Everything reports whether the query excludes nothing.
+func (q ListQuery) Everything() bool {
+	q.Limit, q.Cursor = 0, ""
+
+	return reflect.ValueOf(q).IsZero()
+}
+
 // everyFunction in Bulk.Functions is all of them.
 const everyFunction = "*"
 
@@ -109,7 +116,7 @@ func (s *Service) checkBulk(bulk *Bulk) error {
 		addAll(wrong, "filter.", err)
 	}
 
-	if empty := reflect.ValueOf(bulk.Filter).IsZero(); empty && !bulk.All {
+	if bulk.Filter.Everything() && !bulk.All {
 		wrong.add("filter", "is empty: name what the jobs have in common, or say that all of them are meant")
 	}
 

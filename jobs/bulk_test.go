@@ -13,11 +13,12 @@ import (
 	"github.com/millrace-dev/millrace/internal/testdb"
 )
 
-// fillState inserts n jobs of a function in a stored state.
+// fillState inserts n jobs of a function in a stored state. What runs, runs on the node "busy".
 func fillState(t testing.TB, db *testdb.DB, n int, kind, state string) {
 	t.Helper()
-	exec(t, db, `insert into millrace.river_job (kind, args, max_attempts, priority, state, attempt, scheduled_at, finalized_at)
-		select $2, '{}', 5, 2, $3::text::millrace.river_job_state, 5,
+	exec(t, db, `insert into millrace.river_job
+			(kind, args, max_attempts, priority, state, attempt, attempted_at, attempted_by, scheduled_at, finalized_at)
+		select $2, '{}', 5, 2, $3::text::millrace.river_job_state, 5, now(), '{busy}',
 			now() + case when $3 in ('scheduled', 'retryable') then interval '1 hour' else interval '0' end,
 			case when $3 in ('completed', 'discarded', 'cancelled') then now() end
 		from generate_series(1, $1)`, n, kind, state)
@@ -93,7 +94,6 @@ func TestBulkActions(t *testing.T) {
 				fillState(t, db, 1, "f", state)
 			}
 
-			exec(t, db, "update millrace.river_job set attempted_by = '{busy}', attempted_at = now() where state = 'running'")
 			fillState(t, db, 1, "other", "discarded")
 
 			dry := tc.bulk

@@ -52,7 +52,7 @@ type Operation struct {
 	Action    Action         `json:"action"`
 	State     OperationState `json:"state"`
 	DryRun    bool           `json:"dry_run"`
-	Filter    ListQuery      `json:"-"`
+	Filter    ListQuery      `json:"filter"`
 	Functions []string       `json:"-"` // see Bulk.Functions
 	Queue     string         `json:"queue,omitempty"`
 	Priority  int            `json:"priority,omitempty"`

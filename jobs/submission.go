@@ -52,15 +52,15 @@ type Result struct {
 	Err error
 }
 
-// ListQuery selects jobs. Zero fields do not filter.
+// ListQuery selects jobs. Zero fields do not filter. In JSON it is a filter: without the page.
 type ListQuery struct {
-	Function string
-	State    State
-	Queue    string
-	Tag      string
-	Schedule string // jobs of this schedule's ticks, and those of it that were run by hand
-	Limit    int    // 1 to 500, 0 means 50
-	Cursor   string // Page.Next of the page before; empty for the newest jobs
+	Function string `json:"function,omitempty"`
+	State    State  `json:"state,omitempty"`
+	Queue    string `json:"queue,omitempty"`
+	Tag      string `json:"tag,omitempty"`
+	Schedule string `json:"schedule,omitempty"` // jobs of this schedule's ticks, and those of it that were run by hand
+	Limit    int    `json:"-"`                  // 1 to 500, 0 means 50
+	Cursor   string `json:"-"`                  // Page.Next of the page before; empty for the newest jobs
 }
 
 // Page is a part of a list, newest jobs first. With filters it may hold fewer jobs than asked for, even none,

@@ -35,9 +35,9 @@ func (s *Server) purgeDeadLetters(c *fiber.Ctx) error { return s.bulkOfDead(c, j
 // bulkOfDead is an operation on dead letters. What is purged does not come back: all of them have to be asked for.
 func (s *Server) bulkOfDead(c *fiber.Ctx, action jobs.Action) error {
 	var said struct {
-		Filter jobFilter `json:"filter"`
-		All    bool      `json:"all"`
-		DryRun bool      `json:"dry_run"`
+		Filter jobs.ListQuery `json:"filter"`
+		All    bool           `json:"all"`
+		DryRun bool           `json:"dry_run"`
 	}
 	if err := s.readJSON(c, &said); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (s *Server) bulkOfDead(c *fiber.Ctx, action jobs.Action) error {
 	switch {
 	case said.Filter.State != "" && said.Filter.State != jobs.StateFailed:
 		return fieldProblem(CodeValidationFailed, FieldError{Field: "filter.state", Message: "dead letters are failed: leave it out"})
-	case action == jobs.ActionPurge && said.Filter == (jobFilter{}) && !said.All:
+	case action == jobs.ActionPurge && said.Filter.Everything() && !said.All:
 		return fieldProblem(CodeValidationFailed, FieldError{
 			Field: "filter", Message: "is empty: name what the jobs have in common, or send \"all\": true",
 		})

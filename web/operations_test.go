@@ -22,11 +22,11 @@ func (e *env) delayed(function string, n int, options string) {
 }
 
 // bulk sends a bulk request and returns the operation after its end.
-func (e *env) bulk(t *testing.T, key, body string) operationAnswer {
+func (e *env) bulk(t *testing.T, key, body string) jobs.Operation {
 	t.Helper()
 	got := e.do(http.MethodPost, "/v1/jobs/bulk?wait=30s", key, body)
 	require.Equal(t, http.StatusOK, got.status, got.body)
-	var op operationAnswer
+	var op jobs.Operation
 	got.json(t, &op)
 	require.Equal(t, fmt.Sprintf("/v1/operations/%d", op.ID), got.header.Get("Location"))
 	return op
@@ -43,7 +43,7 @@ func TestBulkOverHTTP(t *testing.T) {
 	require.True(t, dry.DryRun)
 
 	op := e.bulk(t, devKey, `{"action":"move","filter":{"tag":"red","state":"scheduled"},"queue":"slow"}`)
-	require.Equal(t, jobFilter{Tag: "red", State: jobs.StateScheduled}, op.Filter)
+	require.Equal(t, jobs.ListQuery{Tag: "red", State: jobs.StateScheduled}, op.Filter)
 	require.Equal(t, int64(3), op.Done)
 	op = e.bulk(t, devKey, `{"action":"prioritize","filter":{"queue":"slow"},"priority":1}`)
 	require.Equal(t, int64(3), op.Done)
@@ -141,7 +141,7 @@ func TestDeadLetters(t *testing.T) {
 	require.Len(t, page.Jobs, 2)
 	require.NotContains(t, e.do(http.MethodGet, "/v1/dead-letters", e.key("jobs:read:orders.*"), "").body, "private")
 
-	var op operationAnswer
+	var op jobs.Operation
 	e.do(http.MethodPost, "/v1/dead-letters/requeue?wait=30s", devKey, `{}`).json(t, &op)
 	require.Equal(t, jobs.OperationCompleted, op.State)
 	require.Equal(t, int64(2), op.Done)

@@ -23,12 +23,12 @@ func (k *keepFlag) UnmarshalText(text []byte) error {
 		if err != nil {
 			return fmt.Errorf("%q: %w", part, err)
 		}
-		switch jobs.State(state) {
-		case jobs.StateCompleted:
+		switch state {
+		case "completed":
 			k.Completed = keep
-		case jobs.StateFailed:
+		case "failed":
 			k.Failed = keep
-		case jobs.StateCancelled:
+		case "cancelled":
 			k.Cancelled = keep
 		default:
 			return fmt.Errorf("%q: jobs are kept by state: completed, failed or cancelled", part) //nolint:err113 // shown to a person
@@ -51,7 +51,7 @@ func parseKeep(text string) (time.Duration, error) {
 	}
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 12); err == nil && n > 0 {
-			return time.Duration(n) * day, nil //nolint:gosec // 12 bits
+			return time.Duration(n) * day, nil
 		}
 	}
 	d, err := time.ParseDuration(text)

@@ -26,26 +26,26 @@ func retentionOf(r jobs.Retention) Retention {
 }
 
 func keptOf(keep time.Duration) *Milliseconds {
-	var ms Milliseconds
+	ms := Milliseconds(keep.Milliseconds())
 
-	switch keep {
-	case 0:
+	switch {
+	case keep == 0:
 		return nil
-	case jobs.KeepNone:
-	case jobs.KeepForever:
+	case keep == jobs.KeepNone:
+		ms = 0
+	case keep == jobs.KeepForever:
 		ms = keepForever
-	default:
-		ms = Milliseconds(keep.Milliseconds())
 	}
 
 	return &ms
 }
 
 func (r Retention) settings() jobs.Retention {
-	return jobs.Retention{Completed: r.Completed.keep(), Failed: r.Failed.keep(), Cancelled: r.Cancelled.keep()}
+	return jobs.Retention{Completed: keepOf(r.Completed), Failed: keepOf(r.Failed), Cancelled: keepOf(r.Cancelled)}
 }
 
-func (m *Milliseconds) keep() time.Duration {
+// keepOf is the way back from keptOf.
+func keepOf(m *Milliseconds) time.Duration {
 	switch {
 	case m == nil:
 		return 0

@@ -1,6 +1,7 @@
 package realtime_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -155,6 +156,38 @@ func TestHistory(t *testing.T) {
 	require.NoError(t, err)
 	_, err = hub.History(t.Context(), "raw:a", realtime.HistoryQuery{Limit: 10})
 	require.ErrorIs(t, err, realtime.ErrNoHistory)
+}
+
+// A page of large publications ends early, in both directions, and the next one goes on where it ended.
+func TestHistoryIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	hub := startHub(t, realtime.Config{Namespaces: []realtime.Namespace{{Name: "", HistorySize: 20, HistoryTTL: time.Hour, MaxSize: 1 << 20}}})
+	const count, inPage = 12, 9 // of almost 1 MiB
+	large := `"` + strings.Repeat("x", 1<<20-10) + `"`
+	for range count {
+		publish(t, hub, "a", large)
+	}
+	for _, reverse := range []bool{false, true} {
+		query := realtime.HistoryQuery{Limit: 1000, Reverse: reverse}
+		var offsets []uint64
+		var pages []int
+		for len(offsets) < count {
+			page, err := hub.History(t.Context(), "a", query)
+			require.NoError(t, err)
+			require.NotEmpty(t, page.Publications)
+			require.EqualValues(t, count, page.Top.Offset)
+			for _, p := range page.Publications {
+				offsets = append(offsets, p.Offset)
+			}
+			pages = append(pages, len(page.Publications))
+			query.Since = &realtime.Position{Offset: offsets[len(offsets)-1], Epoch: page.Top.Epoch}
+		}
+		require.Equal(t, []int{inPage, count - inPage}, pages)
+		if reverse {
+			slices.Reverse(offsets)
+		}
+		require.Equal(t, []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, offsets)
+	}
 }
 
 func TestPublishIsIdempotentByKey(t *testing.T) {

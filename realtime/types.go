@@ -29,7 +29,8 @@ type HistoryQuery struct {
 	// Since is exclusive: forwards the publications after it, with Reverse those before it. Nil starts at
 	// the oldest (with Reverse: the newest) publication kept.
 	Since *Position
-	// Limit is the most publications to return; 0 asks for the top position alone.
+	// Limit is the most publications to return; 0 asks for the top position alone. A page ends earlier when
+	// the data of its publications exceeds 8 MiB; the next one begins after (with Reverse: before) its last.
 	Limit   int
 	Reverse bool
 }

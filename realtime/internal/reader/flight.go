@@ -15,6 +15,7 @@ type flights struct {
 type flightKey struct {
 	channel string
 	limit   int
+	bounded bool // by MaxPageBytes
 	reverse bool
 	since   uint64 // of reads that do not go on to the top
 }

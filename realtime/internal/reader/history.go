@@ -17,13 +17,17 @@ const (
 	readTime   = 10 * time.Second
 )
 
+// MaxPageBytes bounds the data of what a Query with a Limit above 0 returns: the
+// publication that goes over it is the last one.
+const MaxPageBytes = 8 << 20
+
 // Query selects publications of a history.
 type Query struct {
 	// Since is exclusive: forwards what comes after it, with Reverse what comes
 	// before. Nil starts at the oldest (with Reverse: the newest) one kept.
 	Since *Position
 	// Limit is the most publications to return; negative means all that are
-	// kept, 0 none.
+	// kept, 0 none. Where it is above 0, MaxPageBytes holds, too.
 	Limit   int
 	Reverse bool
 }
@@ -71,7 +75,7 @@ func (r *Reader) History(ctx context.Context, channel string, q Query) ([]*Publi
 	}
 	key := flightKey{channel: channel, limit: size, reverse: q.Reverse}
 	if q.Limit > 0 {
-		key.limit = min(q.Limit, size)
+		key.limit, key.bounded = min(q.Limit, size), true
 	}
 	since := uint64(0)
 	if q.Reverse {
@@ -87,7 +91,7 @@ func (r *Reader) History(ctx context.Context, channel string, q Query) ([]*Publi
 		key.since = since
 	}
 	read := r.reads.do(key, since, func(since uint64) ([]*Publication, Position, error) {
-		return r.readHistory(ctx, channel, key.limit, q.Reverse, since)
+		return r.readHistory(ctx, key, since)
 	})
 	if read.err != nil {
 		return nil, Position{}, read.err
@@ -109,30 +113,33 @@ func gapless(list []*Publication, since uint64) []*Publication {
 	return list[first:]
 }
 
-func (r *Reader) readHistory(ctx context.Context, channel string, limit int, reverse bool, since uint64) ([]*Publication, Position, error) {
+func (r *Reader) readHistory(ctx context.Context, key flightKey, since uint64) ([]*Publication, Position, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
+	channel := key.channel
 	size, ttl := r.cfg.Keep(channel)
 	statement := sqlHistory
-	if reverse {
+	if key.reverse {
 		statement = sqlHistoryReverse
 	}
-	rows, err := r.cfg.Pool.Query(ctx, statement, channel, int64(since), int64(size), ttl.Seconds(), int64(limit)) //nolint:gosec // below 2^63
+	rows, err := r.cfg.Pool.Query(ctx, statement, channel, int64(since), int64(size), ttl.Seconds(), int64(key.limit)) //nolint:gosec // below 2^63
 	if err != nil {
 		return nil, Position{}, fmt.Errorf("read the history of channel %s: %w", channel, err)
 	}
 	defer rows.Close()
 	var list []*Publication
 	var top Position
-	for rows.Next() {
+	bytes := 0
+	for (!key.bounded || bytes <= MaxPageBytes) && rows.Next() {
 		p, err := scanPublication(rows, &top)
 		if err != nil {
 			return nil, Position{}, fmt.Errorf("read the history of channel %s: %w", channel, err)
 		}
 		if p != nil {
-			list = append(list, p)
+			list, bytes = append(list, p), bytes+len(p.Data)
 		}
 	}
+	rows.Close()
 	if err := rows.Err(); err != nil {
 		return nil, Position{}, fmt.Errorf("read the history of channel %s: %w", channel, err)
 	}

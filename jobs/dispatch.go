@@ -109,6 +109,10 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 		return d.handOn(ctx, a)
 	}
 
+	if failure := settings.Schema.invalidInput(a); failure != nil {
+		return a.failed(failure, settings)
+	}
+
 	timeout := firstPositive(a.run.timeout(), settings.Timeout, DefaultTimeout)
 
 	ctx, cancel := a.within(ctx, timeout)

@@ -129,6 +129,26 @@ func (s *Schema) check(wrong *ValidationError, input json.RawMessage) {
 	}
 }
 
+// invalidInput is the failure of a job whose input does not fit the schema of the version that would run: it came by
+// SQL, which checks no schemas, or the schema is newer. An attempt that follows another is not kept from ending what
+// that one began.
+func (s *Schema) invalidInput(a *attempt) *Failure {
+	wrong := &ValidationError{}
+	if a.number == 1 {
+		s.check(wrong, a.input)
+	}
+
+	if wrong.orNil() == nil {
+		return nil
+	}
+
+	return &Failure{Code: CodeInvalidInput, Message: storable("the input does not fit the function's schema: "+
+		strings.TrimPrefix(wrong.Error(), "invalid request: "), maxFailureMessage)}
+}
+
+// CodeInvalidInput is the failure of a job whose input its function cannot take. It is not retried.
+const CodeInvalidInput = "invalid_input"
+
 // countValues counts the values that follow another: a comma within a text is none.
 func countValues(input json.RawMessage) int {
 	decoder := json.NewDecoder(bytes.NewReader(input))

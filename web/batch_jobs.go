@@ -28,7 +28,9 @@ type batchResult struct {
 	ID       int64      `json:"id,string,omitempty"`
 	State    jobs.State `json:"state,omitempty"`
 	Replayed bool       `json:"replayed,omitempty"`
-	Error    *Problem   `json:"error,omitempty"`
+	// Outcome says that an earlier job was answered with, and why.
+	Outcome jobs.Outcome `json:"outcome,omitempty"`
+	Error   *Problem     `json:"error,omitempty"`
 }
 
 func (b *jobBatch) read(line []byte) (jobs.Submission, error) {
@@ -39,7 +41,7 @@ func (b *jobBatch) read(line []byte) (jobs.Submission, error) {
 	if !b.who.Allows(auth.ScopeJobsSubmit, said.Function) {
 		return jobs.Submission{}, forbidden(auth.ScopeJobsSubmit, said.Function)
 	}
-	return said.job(b.who), nil
+	return said.job(b.who) //nolint:wrapcheck // mapped by problemOf
 }
 
 func (b *jobBatch) insert(ctx context.Context, group []batchItem[jobs.Submission]) ([][]batchResult, error) {
@@ -57,7 +59,8 @@ func (b *jobBatch) insert(ctx context.Context, group []batchItem[jobs.Submission
 		if answer.Err != nil {
 			result.Error = problemOf(submitProblem(answer.Err, subs[i].Input))
 		} else {
-			result.ID, result.State, result.Replayed = answer.Job.ID, answer.Job.State, answer.Job.Replayed
+			result.ID, result.State = answer.Job.ID, answer.Job.State
+			result.Replayed, result.Outcome = answer.Job.Replayed, answer.Job.Outcome
 		}
 		results[i] = []batchResult{result}
 	}

@@ -58,18 +58,18 @@ func (b *messageBatch) read(line []byte) (messageLine, error) {
 	if said.Channel != "" && said.Channels == nil {
 		said.Channels = []string{said.Channel}
 	} else if said.Channel != "" {
-		return said, fieldProblem(CodeValidationFailed, FieldError{"channels", "cannot stand beside channel"})
+		return said, fieldProblem(CodeValidationFailed, FieldError{Field: "channels", Message: "cannot stand beside channel"})
 	}
 	if n := len(said.Channels); n == 0 || n > maxBroadcast {
-		return said, fieldProblem(CodeValidationFailed, FieldError{"channels", "is 1 to 1000 names; channel is one"})
+		return said, fieldProblem(CodeValidationFailed, FieldError{Field: "channels", Message: "is 1 to 1000 names; channel is one"})
 	}
 	if (said.Data == nil) == (said.Base64 == nil) {
-		return said, fieldProblem(CodeValidationFailed, FieldError{"data", "is the message, as JSON, or base64 is"})
+		return said, fieldProblem(CodeValidationFailed, FieldError{Field: "data", Message: "is the message, as JSON, or base64 is"})
 	}
 	if said.Base64 != nil {
 		bytes, err := base64.StdEncoding.DecodeString(*said.Base64)
 		if err != nil {
-			return said, fieldProblem(CodeValidationFailed, FieldError{"base64", "is not base64 with padding"})
+			return said, fieldProblem(CodeValidationFailed, FieldError{Field: "base64", Message: "is not base64 with padding"})
 		}
 		said.Data, said.Base64 = bytes, nil
 	}

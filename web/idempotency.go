@@ -3,7 +3,10 @@ package web
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
+
+	"github.com/gofiber/fiber/v2"
 
 	"github.com/millrace-dev/millrace/internal/auth"
 )
@@ -28,6 +31,17 @@ func ownKey(who auth.Identity, key string) string {
 		own = who.Key + " sha256 " + hex.EncodeToString(sum[:])
 	}
 	return own
+}
+
+// checkKeyHeader refuses a header that can be no key.
+func checkKeyHeader(c *fiber.Ctx) error {
+	key := c.Get(headerIdempotencyKey)
+	if len(key) > maxIdempotencyKey || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fieldProblem(CodeInvalidRequest, FieldError{
+			Field: headerIdempotencyKey, Message: fmt.Sprintf("must be at most %d printable ASCII characters; it has %d bytes", maxIdempotencyKey, len(key)),
+		})
+	}
+	return nil
 }
 
 // ownJobKey leaves as it is what jobs refuses, so that it does.

@@ -93,7 +93,7 @@ func (s *Server) mintToken(c *fiber.Ctx) error {
 			ExpiresIn: time.Duration(said.ExpiresIn), Readable: s.owners.readable(by),
 		})
 	case said.Subscribe != nil || said.Publish != nil:
-		return fieldProblem(CodeValidationFailed, FieldError{"channel", "makes a token for one subscription: without subscribe and publish"})
+		return fieldProblem(CodeValidationFailed, FieldError{Field: "channel", Message: "makes a token for one subscription: without subscribe and publish"})
 	default:
 		token, expires, err = s.cfg.Auth.MintSubscriptionToken(c.UserContext(), by, auth.SubscriptionTokenParams{
 			User: said.User, Channel: said.Channel, Info: said.Info,

@@ -141,7 +141,7 @@ func (s *Server) putNamespace(c *fiber.Ctx) error {
 		return err
 	}
 	if said.Name != "" && said.Name != name {
-		return fieldProblem(CodeValidationFailed, FieldError{"name", "is not the one of the path; a namespace cannot be renamed"})
+		return fieldProblem(CodeValidationFailed, FieldError{Field: "name", Message: "is not the one of the path; a namespace cannot be renamed"})
 	}
 	said.Name = name
 	if err := s.cfg.Hub.PutNamespace(c.UserContext(), said.settings()); err != nil {

@@ -70,12 +70,40 @@ func (s *Server) steeringRoutes() []Route {
 
 // bulkBody is jobs.Bulk in JSON.
 type bulkBody struct {
-	Action   jobs.Action    `json:"action"`
-	Filter   jobs.ListQuery `json:"filter"`
-	All      bool           `json:"all"`
-	Queue    string         `json:"queue"`
-	Priority int            `json:"priority"`
-	DryRun   bool           `json:"dry_run"`
+	Action   jobs.Action `json:"action"`
+	Filter   jobFilter   `json:"filter"`
+	All      bool        `json:"all"`
+	Queue    string      `json:"queue"`
+	Priority int         `json:"priority"`
+	DryRun   bool        `json:"dry_run"`
+}
+
+// jobFilter is the filters of GET /v1/jobs as an object.
+type jobFilter struct {
+	Function string     `json:"function,omitempty"`
+	State    jobs.State `json:"state,omitempty"`
+	Queue    string     `json:"queue,omitempty"`
+	Tag      string     `json:"tag,omitempty"`
+	Schedule string     `json:"schedule,omitempty"`
+}
+
+func (f jobFilter) query() jobs.ListQuery {
+	return jobs.ListQuery{Function: f.Function, State: f.State, Queue: f.Queue, Tag: f.Tag, Schedule: f.Schedule}
+}
+
+func filterOf(q jobs.ListQuery) jobFilter {
+	return jobFilter{Function: q.Function, State: q.State, Queue: q.Queue, Tag: q.Tag, Schedule: q.Schedule}
+}
+
+// operationAnswer is an operation as it is shown.
+type operationAnswer struct {
+	jobs.Operation
+
+	Filter jobFilter `json:"filter"`
+}
+
+func answerOperation(op jobs.Operation) operationAnswer {
+	return operationAnswer{Operation: op, Filter: filterOf(op.Filter)}
 }
 
 func (s *Server) bulk(c *fiber.Ctx) error {
@@ -102,7 +130,7 @@ func (s *Server) beginBulk(c *fiber.Ctx, said bulkBody) error {
 		return forbidden(auth.ScopeJobsManage, said.Filter.Function)
 	}
 	op, err := s.cfg.Jobs.Bulk(c.UserContext(), jobs.Bulk{
-		Action: said.Action, Filter: said.Filter, All: said.All, Queue: said.Queue, Priority: said.Priority,
+		Action: said.Action, Filter: said.Filter.query(), All: said.All, Queue: said.Queue, Priority: said.Priority,
 		DryRun: said.DryRun, Functions: functions,
 	})
 	if err != nil {
@@ -119,7 +147,7 @@ func (s *Server) beginBulk(c *fiber.Ctx, said bulkBody) error {
 	if op.State.Finished() {
 		status = http.StatusOK
 	}
-	return writeJSON(c, status, op)
+	return writeJSON(c, status, answerOperation(op))
 }
 
 // manageable is whose jobs the caller's operation may touch: the one function that it names, or those of the caller's
@@ -185,7 +213,7 @@ func (s *Server) getOperation(c *fiber.Ctx) error {
 			return err
 		}
 	}
-	return writeJSON(c, http.StatusOK, op)
+	return writeJSON(c, http.StatusOK, answerOperation(op))
 }
 
 func (s *Server) cancelOperation(c *fiber.Ctx) error {
@@ -196,7 +224,7 @@ func (s *Server) cancelOperation(c *fiber.Ctx) error {
 	if op, err = s.cfg.Jobs.CancelOperation(c.UserContext(), op.ID); err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
-	return writeJSON(c, http.StatusOK, op)
+	return writeJSON(c, http.StatusOK, answerOperation(op))
 }
 
 // listOperations shows what the caller could have begun. Pages of a narrowed key may be short.
@@ -211,17 +239,17 @@ func (s *Server) listOperations(c *fiber.Ctx) error {
 		return listProblem(err)
 	}
 	who := identityOf(c)
-	shown := make([]jobs.Operation, 0, len(page.Operations))
+	shown := make([]operationAnswer, 0, len(page.Operations))
 	for i := range page.Operations {
 		if mayManage(who, &page.Operations[i]) {
-			shown = append(shown, page.Operations[i])
+			shown = append(shown, answerOperation(page.Operations[i]))
 		}
 	}
 	if page.Next != "" {
 		c.Set(fiber.HeaderLink, nextLink(c, page.Next))
 	}
 	return writeJSON(c, http.StatusOK, struct {
-		Operations []jobs.Operation `json:"operations"`
-		Next       string           `json:"next"`
+		Operations []operationAnswer `json:"operations"`
+		Next       string            `json:"next"`
 	}{shown, page.Next})
 }

@@ -29,7 +29,7 @@ func TestUnknownParametersAreRefused(t *testing.T) {
 	}
 	problem := e.do(http.MethodGet, "/v1/keys?limit=2&curser=x&%FF=1&limti", devKey, "").problem(t)
 	require.Len(t, problem.Errors, 3)
-	require.Equal(t, FieldError{"curser", "is no parameter; this route takes: limit, cursor"}, problem.Errors[0])
+	require.Equal(t, FieldError{Field: "curser", Message: "is no parameter; this route takes: limit, cursor"}, problem.Errors[0])
 	require.Equal(t, "is no parameter; this route takes none", e.do(http.MethodGet, "/v1/nodes?x=1", devKey, "").problem(t).Errors[0].Message)
 	require.Equal(t, http.StatusOK, e.do(http.MethodGet, "/healthz?probe=1", "", "").status)
 	require.Equal(t, http.StatusUnauthorized, e.do(http.MethodGet, "/v1/keys?x=1", "", "").status, "nobody learns anything before who they are")

@@ -35,6 +35,7 @@ type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 // FieldError is what is wrong with one field.
 type FieldError struct {
 	Field   string `json:"field"`
+	Pointer string `json:"pointer,omitempty"` // JSON pointer into the field, when it is about a part of it
 	Message string `json:"message"`
 }
 

@@ -34,6 +34,8 @@ const (
 	CodeValidationFailed    Code = "validation_failed"
 	CodeBuildFailed         Code = "build_failed"
 	CodeIdempotencyMismatch Code = "idempotency_mismatch"
+	CodeKeyInUse            Code = "key_in_use"
+	CodeThrottled           Code = "throttled"
 	CodeUpgradeRequired     Code = "upgrade_required"
 	CodeHeadersTooLarge     Code = "headers_too_large"
 	CodeInternal            Code = "internal"
@@ -144,6 +146,14 @@ var definitions = map[Code]definition{
 	CodeIdempotencyMismatch: {
 		http.StatusUnprocessableEntity, "The idempotency key belongs to another request",
 		"Use a new Idempotency-Key for each new request, and the same one only to repeat it unchanged.",
+	},
+	CodeKeyInUse: {
+		http.StatusConflict, "A request with the same key is under way",
+		"Send it again in a moment: then it has the answer of the first one.",
+	},
+	CodeThrottled: {
+		http.StatusTooManyRequests, "The function's throttle has no room",
+		"Nothing was submitted. Send it again later.",
 	},
 	CodeUpgradeRequired: {
 		http.StatusUpgradeRequired, "This is a WebSocket",

@@ -45,7 +45,7 @@ func typedProblem(err error) *Problem {
 	case errors.As(err, &invalidJob):
 		p := newProblem(CodeValidationFailed, "")
 		for _, f := range invalidJob.Fields {
-			p.Errors = append(p.Errors, FieldError{Field: f.Field, Message: f.Message})
+			p.Errors = append(p.Errors, FieldError{Field: f.Field, Pointer: f.Pointer, Message: f.Message})
 		}
 		return p
 	case errors.As(err, &invalidAuth):
@@ -123,6 +123,8 @@ func sentinelProblem(err error) *Problem {
 		{jobs.ErrScheduleOwned, CodeScheduleOwned, ""},
 		{jobs.ErrUnknownFunction, CodeUnknownFunction, ""},
 		{jobs.ErrIdempotencyMismatch, CodeIdempotencyMismatch, ""},
+		{jobs.ErrKeyHeld, CodeKeyInUse, ""},
+		{jobs.ErrThrottled, CodeThrottled, ""},
 		{jobs.ErrStopped, CodeUnavailable, "This instance is stopping."},
 		{functions.ErrUnknownVersion, CodeUnknownVersion, ""},
 		{functions.ErrNative, CodeNativeFunction, ""},

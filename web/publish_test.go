@@ -119,7 +119,7 @@ func TestBatchOfMessages(t *testing.T) {
 		{10, "", 0, CodeValidationFailed}, {11, "", 0, CodeValidationFailed}, {12, "", 0, CodeInvalidRequest}, {13, "", 0, CodeInvalidJSON},
 		{14, "", 0, CodeInvalidRequest}, {15, "", 0, CodeInvalidRequest}, {16, "room:1", 4, ""},
 	}, got)
-	require.Equal(t, []FieldError{{"options.version", "cannot be a value that is no whole number"}}, results[len(results)-2].Error.Errors)
+	require.Equal(t, []FieldError{{Field: "options.version", Message: "cannot be a value that is no whole number"}}, results[len(results)-2].Error.Errors)
 	require.True(t, results[6].Repeated)
 	require.True(t, results[7].Skipped)
 	require.Contains(t, e.do(http.MethodGet, "/v1/channels/bytes:1/history", devKey, "").body, `"base64":"AP8="`)

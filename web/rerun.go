@@ -34,7 +34,10 @@ func (s *Server) rerunJob(c *fiber.Ctx) error {
 	if !who.Allows(auth.ScopeJobsSubmit, old.Function) {
 		return forbidden(auth.ScopeJobsSubmit, old.Function)
 	}
-	sub := submission{Function: old.Function, Input: said.Input, Options: said.Options}.job(who)
+	sub, err := submission{Function: old.Function, Input: said.Input, Options: said.Options}.job(who)
+	if err != nil {
+		return err
+	}
 	job, err := s.cfg.Jobs.Rerun(c.UserContext(), jobs.Rerun{JobID: id, Input: sub.Input, Options: sub.Options})
 	if err != nil {
 		return submitProblem(err, sub.Input)

@@ -77,6 +77,10 @@ func optionParams() []Param {
 		{"query", "run_at", "Not before, such as 2026-01-31T08:00:00Z."},
 		{"query", "delay", "The same, from now on, such as 10m."},
 		{"query", "tags", "Separated by commas."},
+		{"query", "backoff", "The wait between attempts: 10s, or a list such as 1s,1m, or JSON {kind, first, max, factor, jitter}."},
+		{"query", "unique", "true, a key such as input.id, or JSON {key, period, replace}: another submission has the first one's job."},
+		{"query", "debounce", "A time such as 10s, or JSON {period, max, key}: one job of submissions that follow each other."},
+		{"query", "throttle", "5/1m, or JSON {limit, period, key, drop}: so many jobs in a period."},
 	}
 }
 
@@ -143,6 +147,10 @@ func (s *Server) jobRoutes() []Route {
 				{"query", "queue", "Those of one queue."},
 				{"query", "tag", "Those with a tag."},
 				{"query", "schedule", "Those of one schedule."},
+				{"query", "key", "Those whose limits are counted by this key."},
+				{"query", "error", "Those with this text in their last failure."},
+				{"query", "created_after", "Those made at this time or later, such as 2026-01-31T08:00:00Z."},
+				{"query", "created_before", "Those made before this time."},
 			}...),
 			Summary: "List jobs, newest first.",
 		},

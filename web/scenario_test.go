@@ -114,7 +114,7 @@ func TestScenarios(t *testing.T) { //nolint:tparallel // one server; some build 
 		{name: "media type of nonsense", method: "POST", path: submit, body: "1", header: []string{"Content-Type", ";;"}, status: 415, code: CodeUnsupportedMedia},
 		{name: "coded body", method: "POST", path: submit, body: "1", header: []string{"Content-Encoding", "br"}, status: 415, code: CodeUnsupportedEncoding},
 		{name: "identity", method: "POST", path: submit, body: "1", header: []string{"Content-Encoding", "identity"}, status: 202},
-		{name: "idempotency key of nonsense", method: "POST", path: submit, body: "1", header: []string{headerIdempotencyKey, strings.Repeat("k", 300)}, status: 422, code: CodeValidationFailed},
+		{name: "idempotency key of nonsense", method: "POST", path: submit, body: "1", header: []string{headerIdempotencyKey, strings.Repeat("k", 300)}, status: 400, code: CodeInvalidRequest},
 
 		// Reading.
 		{name: "job id of letters", method: "GET", path: "/v1/jobs/abc", status: 404, code: CodeNotFound},

@@ -2,6 +2,7 @@ package runtimes
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -28,7 +29,7 @@ type Config struct {
 	Priority    int          `json:"priority,omitempty"`     // 1 (first) to 4 (last)
 	MaxAttempts int          `json:"max_attempts,omitempty"` // 1 to 100
 	Timeout     Milliseconds `json:"timeout_ms,omitempty"`   // of one attempt
-	Backoff     Backoff      `json:"backoff,omitzero"`
+	Backoff     jobs.Backoff `json:"backoff,omitzero"`
 	Memory      int64        `json:"memory,omitempty"` // bytes
 	Schedules   []Schedule   `json:"schedules,omitempty"`
 	Retention   Retention    `json:"retention,omitzero"`
@@ -37,14 +38,13 @@ type Config struct {
 	Concurrency    int    `json:"concurrency,omitempty"`
 	ConcurrencyKey string `json:"concurrency_key,omitempty"`
 	Rate           Rate   `json:"rate,omitzero"`
-}
 
-// Backoff is the wait between attempts, see jobs.Backoff.
-type Backoff struct {
-	First  Milliseconds   `json:"first_ms,omitempty"`
-	Max    Milliseconds   `json:"max_ms,omitempty"`
-	Factor float64        `json:"factor,omitempty"`
-	Delays []Milliseconds `json:"delays_ms,omitempty"` // the waits themselves, instead of the rest
+	// At most one of them: how many jobs come of several submissions, see jobs.Unique.
+	Unique   *jobs.Unique   `json:"unique,omitempty"`
+	Debounce *jobs.Debounce `json:"debounce,omitempty"`
+	Throttle *jobs.Throttle `json:"throttle,omitempty"`
+
+	Schema *jobs.Schema `json:"schema,omitempty"` // of the input
 }
 
 // Milliseconds is a duration that is stored as a whole number of milliseconds.
@@ -61,14 +61,13 @@ func (c Config) Settings(version string) jobs.Settings {
 		Priority:    c.Priority,
 		MaxAttempts: c.MaxAttempts,
 		Timeout:     c.Timeout.Duration(),
-		Backoff: jobs.Backoff{
-			First:  c.Backoff.First.Duration(),
-			Max:    c.Backoff.Max.Duration(),
-			Factor: c.Backoff.Factor,
-			Delays: convert(c.Backoff.Delays, Milliseconds.Duration),
-		},
-		Limits:    c.limits(),
-		Retention: c.Retention.settings(),
+		Backoff:     c.Backoff,
+		Unique:      c.Unique,
+		Debounce:    c.Debounce,
+		Throttle:    c.Throttle,
+		Schema:      c.Schema,
+		Limits:      c.limits(),
+		Retention:   c.Retention.settings(),
 	}
 }
 
@@ -88,16 +87,15 @@ func convert[From, To any](list []From, f func(From) To) []To {
 // ConfigOf is the configuration that gives settings.
 func ConfigOf(settings jobs.Settings) Config {
 	return Config{
-		Queue:       settings.Queue,
-		Priority:    settings.Priority,
-		MaxAttempts: settings.MaxAttempts,
-		Timeout:     Milliseconds(settings.Timeout.Milliseconds()),
-		Backoff: Backoff{
-			First:  Milliseconds(settings.Backoff.First.Milliseconds()),
-			Max:    Milliseconds(settings.Backoff.Max.Milliseconds()),
-			Factor: settings.Backoff.Factor,
-			Delays: convert(settings.Backoff.Delays, func(d time.Duration) Milliseconds { return Milliseconds(d.Milliseconds()) }),
-		},
+		Queue:          settings.Queue,
+		Priority:       settings.Priority,
+		MaxAttempts:    settings.MaxAttempts,
+		Timeout:        Milliseconds(settings.Timeout.Milliseconds()),
+		Backoff:        settings.Backoff,
+		Unique:         settings.Unique,
+		Debounce:       settings.Debounce,
+		Throttle:       settings.Throttle,
+		Schema:         settings.Schema,
 		Concurrency:    settings.Limits.Concurrency,
 		ConcurrencyKey: settings.Limits.ConcurrencyKey,
 		Rate:           rateOf(settings.Limits.Rate),
@@ -112,7 +110,8 @@ func ConfigOf(settings jobs.Settings) Config {
 //	retries      attempts after the first one, 0 to 99; or, instead,
 //	maxAttempts  attempts in all, 1 to 100
 //	timeout      of one attempt, as "30s", "5m" or a number of milliseconds
-//	backoff      wait after the first failed attempt, as "1s"; or {first, max, factor}; or the waits, as ["1s", "1m"]
+//	backoff      wait after the first failed attempt, as "1s"; or {kind, first, max, factor, jitter}, kind being
+//	             exponential, linear or fixed; or the waits, as ["1s", "1m"]
 //	schedule     when to run it: a cron expression, or {cron, timezone, input, overlap, catchUp, catchUpWindow, jitter}
 //	schedules    a list of them, each with a name if it likes
 //	retention    how long finished jobs are kept: {completed, failed, cancelled}, each as "30d", 0 or "forever"
@@ -120,6 +119,10 @@ func ConfigOf(settings jobs.Settings) Config {
 //	concurrency     jobs running at once over all instances; with
 //	concurrencyKey  a path or template on the input, of each of its values
 //	rate            {limit, period, burst, key}: starts over all instances, by GCRA; see jobs.Limits for these three
+//	unique          true, a key, or {key, period, replace}; see jobs.Unique; or, instead,
+//	debounce        a time, or {period, max, key}; see jobs.Debounce; or, instead,
+//	throttle        "5/1m", or {limit, period, key, drop}; see jobs.Throttle
+//	schema          a JSON Schema of the input; see jobs.CompileSchema
 //
 // It returns every mistake that it finds. Unknown keys are mistakes: a misspelt option must not be ignored.
 func ParseConfig(raw []byte, maxMemory int64) (Config, []string) {
@@ -133,6 +136,7 @@ func ParseConfig(raw []byte, maxMemory int64) (Config, []string) {
 		p.key(key, fields[key], maxMemory)
 	}
 	p.checkLimits()
+	p.checkRules()
 
 	if _, both := fields["schedule"]; both {
 		if _, both := fields["schedules"]; both {
@@ -171,7 +175,15 @@ func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
 	case "timeout":
 		p.config.Timeout = p.duration("config.timeout", raw)
 	case "backoff":
-		p.backoff(raw)
+		p.config.Backoff = said(p, raw, jobs.ParseBackoff)
+	case "unique":
+		p.config.Unique = said(p, raw, jobs.ParseUnique)
+	case "debounce":
+		p.config.Debounce = said(p, raw, jobs.ParseDebounce)
+	case "throttle":
+		p.config.Throttle = said(p, raw, jobs.ParseThrottle)
+	case "schema":
+		p.schema(raw)
 	case "schedule":
 		p.schedule("config.schedule", "1", raw)
 	case "schedules":
@@ -188,7 +200,7 @@ func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
 		p.retention(raw)
 	default:
 		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory, "+
-			"schedule, schedules, retention, concurrency, concurrencyKey, rate", shortened(key))
+			"schedule, schedules, retention, concurrency, concurrencyKey, rate, unique, debounce, throttle, schema", shortened(key))
 	}
 }
 
@@ -225,37 +237,33 @@ func (p *parser) duration(what string, raw json.RawMessage) Milliseconds {
 	return Milliseconds(d.Milliseconds())
 }
 
-func (p *parser) backoff(raw json.RawMessage) {
-	var delays []json.RawMessage
-	if err := json.Unmarshal(raw, &delays); err == nil && len(delays) > 0 && len(delays) <= MaxRetries {
-		for _, delay := range delays {
-			p.config.Backoff.Delays = append(p.config.Backoff.Delays, p.duration("each wait in config.backoff", delay))
-		}
+// said reads what package jobs has a grammar for.
+func said[T any](p *parser, raw json.RawMessage, parse func([]byte, jobs.DurationParser) (T, error)) T {
+	value, err := parse(raw, ParseDuration)
 
-		return
+	var wrong *jobs.ValidationError
+	if errors.As(err, &wrong) {
+		for _, field := range wrong.Fields {
+			p.mistakef("config.%s %s, not %s", field.Field, field.Message, shortened(raw))
+		}
 	}
 
-	fields := map[string]json.RawMessage{}
-	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
-		p.config.Backoff.First = p.duration("config.backoff", raw)
-		return
+	return value
+}
+
+func (p *parser) schema(raw json.RawMessage) {
+	schema, err := jobs.CompileSchema(raw)
+	if err != nil {
+		p.mistakef("config.schema: %s", err)
 	}
 
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		value := fields[key]
-		switch key {
-		case "first":
-			p.config.Backoff.First = p.duration("config.backoff.first", value)
-		case "max":
-			p.config.Backoff.Max = p.duration("config.backoff.max", value)
-		case "factor":
-			if err := json.Unmarshal(value, &p.config.Backoff.Factor); err != nil ||
-				p.config.Backoff.Factor < 1 || p.config.Backoff.Factor > 100 {
-				p.mistakef("config.backoff.factor must be a number from 1 to 100, not %s", shortened(value))
-			}
-		default:
-			p.mistakef("config.backoff.%s is no option; there are first, max, factor", shortened(key))
-		}
+	p.config.Schema = schema
+}
+
+// checkRules finds rules that stand beside each other.
+func (p *parser) checkRules() {
+	if c := &p.config; (c.Unique != nil && c.Debounce != nil) || (c.Throttle != nil && (c.Unique != nil || c.Debounce != nil)) {
+		p.mistakef("config.unique, config.debounce and config.throttle cannot be combined: keep one")
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 //	runAt            an RFC 3339 time, which is what JSON makes of a Date
 //	tags             array of strings
 //	idempotencyKey   string
+//	backoff, unique, debounce, throttle     as in a function's config
 //
 // Ranges are checked by the job service, which all submissions pass. Unknown keys are an error.
 func ParseOptions(raw []byte) (jobs.Options, error) {
@@ -60,6 +61,18 @@ func setOption(options *jobs.Options, key string, raw json.RawMessage) (err erro
 		return durationOption(&options.Timeout, key, raw)
 	case "delay":
 		return durationOption(&options.Delay, key, raw)
+	case "backoff":
+		options.Backoff, err = jobs.ParseBackoff(raw, ParseDuration)
+		return err
+	case "unique":
+		options.Unique, err = jobs.ParseUnique(raw, ParseDuration)
+		return err
+	case "debounce":
+		options.Debounce, err = jobs.ParseDebounce(raw, ParseDuration)
+		return err
+	case "throttle":
+		options.Throttle, err = jobs.ParseThrottle(raw, ParseDuration)
+		return err
 	default:
 		return fmt.Errorf("there is no option %q", shortened(key))
 	}

@@ -64,5 +64,6 @@ type Call struct {
 	Input       json.RawMessage
 	Attempt     int // 1 on the first attempt
 	MaxAttempts int
-	Deadline    time.Time // zero if there is none
+	Deadline    time.Time       // zero if there is none
+	Event       json.RawMessage // what led to the job, an object; empty if nothing was said
 }

@@ -90,7 +90,7 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, runtimes.Config{
 		Queue: "mail", Priority: 1, MaxAttempts: 4, Timeout: 120_000, Memory: 32 << 20,
-		Backoff: runtimes.Backoff{First: 2_000, Max: 60_000, Factor: 3},
+		Backoff: jobs.Backoff{First: 2 * time.Second, Max: time.Minute, Factor: 3},
 	}, artifact.Config)
 	require.Equal(t, jobs.Settings{
 		Version: "v", Queue: "mail", Priority: 1, MaxAttempts: 4, Timeout: 2 * time.Minute,

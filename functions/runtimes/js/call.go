@@ -89,14 +89,19 @@ func (r *Runner) boot(ctx context.Context, p *program, host hostFunc) (vm, error
 
 // description is what the prelude makes ctx's properties of.
 type description struct {
-	JobID       string `json:"jobId"`
-	Attempt     int    `json:"attempt"`
-	MaxAttempts int    `json:"maxAttempts"`
-	Deadline    *int64 `json:"deadline"` // milliseconds since 1970
+	JobID       string          `json:"jobId"`
+	Attempt     int             `json:"attempt"`
+	MaxAttempts int             `json:"maxAttempts"`
+	Deadline    *int64          `json:"deadline"` // milliseconds since 1970
+	Event       json.RawMessage `json:"event"`
 }
 
 func describe(request runtimes.Call) description {
-	d := description{JobID: request.JobID, Attempt: request.Attempt, MaxAttempts: request.MaxAttempts}
+	d := description{JobID: request.JobID, Attempt: request.Attempt, MaxAttempts: request.MaxAttempts, Event: request.Event}
+	if len(d.Event) == 0 {
+		d.Event = json.RawMessage("null")
+	}
+
 	if !request.Deadline.IsZero() {
 		ms := request.Deadline.UnixMilli()
 		d.Deadline = &ms

@@ -195,7 +195,7 @@
   const log = (level) => (message, fields) => {
     host("log", level, show(message), fields === undefined ? "" : inspect(fields));
   };
-  const context = ({ jobId, attempt, maxAttempts, deadline }) => {
+  const context = ({ jobId, attempt, maxAttempts, deadline, event }) => {
     const logger = log("info");
     logger.debug = log("debug");
     logger.info = logger;
@@ -206,6 +206,7 @@
       attempt,
       maxAttempts,
       deadline: deadline === null ? null : new DateOf(deadline),
+      event,
       progress: (percent, message) => {
         host("progress", +percent, message === undefined ? "" : show(message));
       },

@@ -21,11 +21,8 @@ type Rerun struct {
 	Options Options
 }
 
-// metaAttempts is the part of a row's metadata that a submission says of the attempts: a new job takes it over.
-const metaAttempts = "run"
-
-// rerunMetaSQL reads it.
-const rerunMetaSQL = `select metadata -> '` + metaAttempts + `' from millrace.river_job where id = $1`
+// rerunMetaSQL reads what a job's submission said of its attempts: a new job takes it over.
+const rerunMetaSQL = `select metadata -> '` + metaRun + `' from millrace.river_job where id = $1`
 
 // Rerun makes a new job of an old one's function, with its input and its options as far as the request has none. The
 // old job stays as it is; the new one names it (Job.RerunOf).
@@ -102,7 +99,7 @@ func rerunMeta(metadata, attempts []byte, of int64) ([]byte, error) {
 
 	// Whoever inserts rows with SQL may have put anything there: what is no object was not said.
 	_ = json.Unmarshal(attempts, &before)
-	_ = json.Unmarshal(fields[metaAttempts], &said)
+	_ = json.Unmarshal(fields[metaRun], &said)
 
 	if len(before) > 0 {
 		maps.Copy(before, said)
@@ -112,7 +109,7 @@ func rerunMeta(metadata, attempts []byte, of int64) ([]byte, error) {
 			return nil, fmt.Errorf("write what the attempts are to be: %w", err)
 		}
 
-		fields[metaAttempts] = merged
+		fields[metaRun] = merged
 	}
 
 	fields[metaRerunOf] = strconv.AppendInt(nil, of, 10)

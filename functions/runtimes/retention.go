@@ -26,14 +26,13 @@ func retentionOf(r jobs.Retention) Retention {
 }
 
 func keptOf(keep time.Duration) *Milliseconds {
-	ms := Milliseconds(keep.Milliseconds())
-
-	switch {
-	case keep == 0:
+	if keep == 0 {
 		return nil
-	case keep == jobs.KeepNone:
-		ms = 0
-	case keep == jobs.KeepForever:
+	}
+
+	ms := Milliseconds(max(keep, 0).Milliseconds()) // KeepNone is less than nothing
+
+	if keep == jobs.KeepForever {
 		ms = keepForever
 	}
 

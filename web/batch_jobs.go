@@ -13,6 +13,14 @@ import (
 // submitBatch submits many jobs.
 func (s *Server) submitBatch(c *fiber.Ctx) error {
 	kind := &jobBatch{jobs: s.cfg.Jobs, who: identityOf(c)}
+	q := newQuery(c)
+	atomic := q.flag("atomic")
+	if err := q.err(); err != nil {
+		return err
+	}
+	if atomic {
+		return s.submitAtomic(c, kind)
+	}
 	return answerBatch[jobs.Submission, batchResult](s, c, kind, s.cfg.MaxInput+bodyExtra)
 }
 

@@ -26,6 +26,7 @@ type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Hint      string       `json:"hint,omitempty"`
 	RequestID string       `json:"request_id,omitempty"`
 	Errors    []FieldError `json:"errors,omitempty"`
+	Items     []BatchItem  `json:"items,omitempty"` // of a batch that was refused as one
 	// Diagnostics are the mistakes in the source of functions that do not build.
 	Diagnostics []functions.Diagnostic `json:"diagnostics,omitempty"`
 
@@ -37,6 +38,12 @@ type FieldError struct {
 	Field   string `json:"field"`
 	Pointer string `json:"pointer,omitempty"` // JSON pointer into the field, when it is about a part of it
 	Message string `json:"message"`
+}
+
+// BatchItem is what is wrong with one item of a batch.
+type BatchItem struct {
+	Index int      `json:"index"`
+	Error *Problem `json:"error"`
 }
 
 // newProblem makes a problem of a code; the detail is for the user and must hold nothing internal.

@@ -35,6 +35,7 @@ const (
 	CodeBuildFailed         Code = "build_failed"
 	CodeIdempotencyMismatch Code = "idempotency_mismatch"
 	CodeKeyInUse            Code = "key_in_use"
+	CodeBatchRefused        Code = "batch_refused"
 	CodeThrottled           Code = "throttled"
 	CodeUpgradeRequired     Code = "upgrade_required"
 	CodeHeadersTooLarge     Code = "headers_too_large"
@@ -146,6 +147,10 @@ var definitions = map[Code]definition{
 	CodeIdempotencyMismatch: {
 		http.StatusUnprocessableEntity, "The idempotency key belongs to another request",
 		"Use a new Idempotency-Key for each new request, and the same one only to repeat it unchanged.",
+	},
+	CodeBatchRefused: {
+		http.StatusUnprocessableEntity, "Nothing of the batch was submitted",
+		"Each entry of 'items' says what is wrong with one, counted from 0; at most 100 are named.",
 	},
 	CodeKeyInUse: {
 		http.StatusConflict, "A request with the same key is under way",

@@ -137,6 +137,7 @@ func (s *Server) jobRoutes() []Route {
 		{
 			Method: http.MethodPost, Path: "/v1/jobs/batch", Scope: auth.ScopeJobsSubmit, BodyLimit: batchBody,
 			Timeout: batchTimeout, Handler: s.submitBatch, Lines: true,
+			Params:  []Param{{"query", "atomic", "true: all jobs are submitted or none, in one transaction, at most 10,000 and 16 MiB."}},
 			Summary: "Submit many jobs: a JSON array, or NDJSON (application/x-ndjson) read line by line. One result each.",
 		},
 		{

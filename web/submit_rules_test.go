@@ -95,3 +95,26 @@ func TestCloudEvents(t *testing.T) {
 		require.Contains(t, []int{http.StatusBadRequest, http.StatusUnprocessableEntity}, got.status, "%s: %s", name, got.body)
 	}
 }
+
+func TestAtomicBatches(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	const path, line = "/v1/jobs/batch?atomic=true", `{"function":"echo","input":1,"options":{"delay":"1h","tags":["atomic"]}}`
+	for _, body := range []string{"[" + line + "," + line + "]", line + "\n" + line + "\n"} {
+		got := e.do(http.MethodPost, path, devKey, body)
+		var results []batchResult
+		got.json(t, &results)
+		require.Len(t, results, 2, got.body)
+		require.NotZero(t, results[1].ID)
+	}
+	got := e.do(http.MethodPost, path, devKey, "["+line+`,{"function":"gone"},{"function":"echo","options":{"priority":-1}}]`)
+	require.Equal(t, http.StatusUnprocessableEntity, got.status, got.body)
+	problem := got.problem(t)
+	require.Equal(t, CodeBatchRefused, problem.Code)
+	require.Len(t, problem.Items, 2)
+	require.Equal(t, []any{1, CodeUnknownFunction}, []any{problem.Items[0].Index, problem.Items[0].Error.Code})
+	got = e.do(http.MethodPost, path, devKey, "["+strings.Repeat("1,", jobs.MaxAtomic)+"1]")
+	require.Equal(t, http.StatusRequestEntityTooLarge, got.status, got.body)
+	require.Contains(t, got.body, "10000")
+	require.Equal(t, 4, strings.Count(e.do(http.MethodGet, "/v1/jobs?tag=atomic", devKey, "").body, `"id"`))
+}

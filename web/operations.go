@@ -70,40 +70,12 @@ func (s *Server) steeringRoutes() []Route {
 
 // bulkBody is jobs.Bulk in JSON.
 type bulkBody struct {
-	Action   jobs.Action `json:"action"`
-	Filter   jobFilter   `json:"filter"`
-	All      bool        `json:"all"`
-	Queue    string      `json:"queue"`
-	Priority int         `json:"priority"`
-	DryRun   bool        `json:"dry_run"`
-}
-
-// jobFilter is the filters of GET /v1/jobs as an object.
-type jobFilter struct {
-	Function string     `json:"function,omitempty"`
-	State    jobs.State `json:"state,omitempty"`
-	Queue    string     `json:"queue,omitempty"`
-	Tag      string     `json:"tag,omitempty"`
-	Schedule string     `json:"schedule,omitempty"`
-}
-
-func (f jobFilter) query() jobs.ListQuery {
-	return jobs.ListQuery{Function: f.Function, State: f.State, Queue: f.Queue, Tag: f.Tag, Schedule: f.Schedule}
-}
-
-func filterOf(q jobs.ListQuery) jobFilter {
-	return jobFilter{Function: q.Function, State: q.State, Queue: q.Queue, Tag: q.Tag, Schedule: q.Schedule}
-}
-
-// operationAnswer is an operation as it is shown.
-type operationAnswer struct {
-	jobs.Operation
-
-	Filter jobFilter `json:"filter"`
-}
-
-func answerOperation(op jobs.Operation) operationAnswer {
-	return operationAnswer{Operation: op, Filter: filterOf(op.Filter)}
+	Action   jobs.Action    `json:"action"`
+	Filter   jobs.ListQuery `json:"filter"`
+	All      bool           `json:"all"`
+	Queue    string         `json:"queue"`
+	Priority int            `json:"priority"`
+	DryRun   bool           `json:"dry_run"`
 }
 
 func (s *Server) bulk(c *fiber.Ctx) error {
@@ -125,12 +97,12 @@ func (s *Server) beginBulk(c *fiber.Ctx, said bulkBody) error {
 		wait = dryRunWait
 	}
 	who := identityOf(c)
-	functions, ok := manageable(who, said.Filter.Function)
-	if !ok {
-		return forbidden(auth.ScopeJobsManage, said.Filter.Function)
+	functions, err := manageable(who, said.Filter)
+	if err != nil {
+		return err
 	}
 	op, err := s.cfg.Jobs.Bulk(c.UserContext(), jobs.Bulk{
-		Action: said.Action, Filter: said.Filter.query(), All: said.All, Queue: said.Queue, Priority: said.Priority,
+		Action: said.Action, Filter: said.Filter, All: said.All, Queue: said.Queue, Priority: said.Priority,
 		DryRun: said.DryRun, Functions: functions,
 	})
 	if err != nil {
@@ -147,28 +119,47 @@ func (s *Server) beginBulk(c *fiber.Ctx, said bulkBody) error {
 	if op.State.Finished() {
 		status = http.StatusOK
 	}
-	return writeJSON(c, status, answerOperation(op))
+	return writeJSON(c, status, op)
 }
 
 // manageable is whose jobs the caller's operation may touch: the one function that it names, or those of the caller's
-// patterns.
-func manageable(who auth.Identity, function string) (functions []string, ok bool) {
-	if function != "" {
-		return []string{function}, who.Allows(auth.ScopeJobsManage, function)
+// patterns. A filter that looks into jobs, as by the text of an error, takes the right to read them: its counts would tell
+// what is in there.
+func manageable(who auth.Identity, filter jobs.ListQuery) (functions []string, err error) {
+	scopes := []string{auth.ScopeJobsManage}
+	if looksInside(filter) {
+		scopes = append(scopes, auth.ScopeJobsRead)
 	}
-	for _, pattern := range who.Patterns(auth.ScopeJobsManage) {
-		functions = append(functions, string(pattern))
+	patterns := who.Patterns(auth.ScopeJobsManage)
+	if filter.Function != "" {
+		patterns = []auth.Pattern{auth.Pattern(filter.Function)}
 	}
-	return functions, len(functions) > 0
+	for _, pattern := range patterns {
+		if !slices.ContainsFunc(scopes, func(scope string) bool { return !covers(who.Patterns(scope), pattern) }) {
+			functions = append(functions, string(pattern))
+		}
+	}
+	if len(functions) == 0 {
+		return nil, forbidden(scopes[len(scopes)-1], filter.Function)
+	}
+	return functions, nil
+}
+
+// looksInside reports whether a filter is about more than where a job belongs and stands.
+func looksInside(filter jobs.ListQuery) bool {
+	filter.Function, filter.State, filter.Queue, filter.Tag, filter.Schedule = "", "", "", "", ""
+	return !filter.Everything()
+}
+
+func covers(granted []auth.Pattern, wanted auth.Pattern) bool {
+	return slices.ContainsFunc(granted, func(p auth.Pattern) bool { return p.Covers(wanted) })
 }
 
 // mayManage reports whether the caller could have begun the operation. Others see nothing of it: its filter and its
 // counts tell of jobs.
 func mayManage(who auth.Identity, op *jobs.Operation) bool {
 	granted := who.Patterns(auth.ScopeJobsManage)
-	return !slices.ContainsFunc(op.Functions, func(function string) bool {
-		return !slices.ContainsFunc(granted, func(p auth.Pattern) bool { return p.Covers(auth.Pattern(function)) })
-	})
+	return !slices.ContainsFunc(op.Functions, func(function string) bool { return !covers(granted, auth.Pattern(function)) })
 }
 
 // waitForOperation returns the operation once it has finished, or as it is when the time is over.
@@ -213,7 +204,7 @@ func (s *Server) getOperation(c *fiber.Ctx) error {
 			return err
 		}
 	}
-	return writeJSON(c, http.StatusOK, answerOperation(op))
+	return writeJSON(c, http.StatusOK, op)
 }
 
 func (s *Server) cancelOperation(c *fiber.Ctx) error {
@@ -224,7 +215,7 @@ func (s *Server) cancelOperation(c *fiber.Ctx) error {
 	if op, err = s.cfg.Jobs.CancelOperation(c.UserContext(), op.ID); err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
-	return writeJSON(c, http.StatusOK, answerOperation(op))
+	return writeJSON(c, http.StatusOK, op)
 }
 
 // listOperations shows what the caller could have begun. Pages of a narrowed key may be short.
@@ -239,17 +230,17 @@ func (s *Server) listOperations(c *fiber.Ctx) error {
 		return listProblem(err)
 	}
 	who := identityOf(c)
-	shown := make([]operationAnswer, 0, len(page.Operations))
+	shown := make([]jobs.Operation, 0, len(page.Operations))
 	for i := range page.Operations {
 		if mayManage(who, &page.Operations[i]) {
-			shown = append(shown, answerOperation(page.Operations[i]))
+			shown = append(shown, page.Operations[i])
 		}
 	}
 	if page.Next != "" {
 		c.Set(fiber.HeaderLink, nextLink(c, page.Next))
 	}
 	return writeJSON(c, http.StatusOK, struct {
-		Operations []operationAnswer `json:"operations"`
-		Next       string            `json:"next"`
+		Operations []jobs.Operation `json:"operations"`
+		Next       string           `json:"next"`
 	}{shown, page.Next})
 }

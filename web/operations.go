@@ -126,13 +126,17 @@ func (s *Server) beginBulk(c *fiber.Ctx, said bulkBody) error {
 // patterns. A filter that looks into jobs, as by the text of an error, takes the right to read them: its counts would tell
 // what is in there.
 func manageable(who auth.Identity, filter jobs.ListQuery) (functions []string, err error) {
-	scopes := []string{auth.ScopeJobsManage}
 	if looksInside(filter) {
-		scopes = append(scopes, auth.ScopeJobsRead)
+		return grantedBy(who, filter.Function, auth.ScopeJobsManage, auth.ScopeJobsRead)
 	}
-	patterns := who.Patterns(auth.ScopeJobsManage)
-	if filter.Function != "" {
-		patterns = []auth.Pattern{auth.Pattern(filter.Function)}
+	return grantedBy(who, filter.Function, auth.ScopeJobsManage)
+}
+
+// grantedBy is that for all of the scopes.
+func grantedBy(who auth.Identity, function string, scopes ...string) (functions []string, err error) {
+	patterns := who.Patterns(scopes[0])
+	if function != "" {
+		patterns = []auth.Pattern{auth.Pattern(function)}
 	}
 	for _, pattern := range patterns {
 		if !slices.ContainsFunc(scopes, func(scope string) bool { return !covers(who.Patterns(scope), pattern) }) {
@@ -140,7 +144,7 @@ func manageable(who auth.Identity, filter jobs.ListQuery) (functions []string, e
 		}
 	}
 	if len(functions) == 0 {
-		return nil, forbidden(scopes[len(scopes)-1], filter.Function)
+		return nil, forbidden(scopes[len(scopes)-1], function)
 	}
 	return functions, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-dev/millrace/internal/auth"
 	"github.com/millrace-dev/millrace/jobs"
 )
 
@@ -153,4 +154,28 @@ func TestDeadLetters(t *testing.T) {
 		e.do(http.MethodPost, "/v1/dead-letters/purge?wait=30s", devKey, `{"filter":{"function":"fails"}}`).json(t, &op)
 		return e.jobCount() == 0
 	}, 2*patience, 10*time.Millisecond)
+}
+
+// TestCountsTellNothingOfWhatMayNotBeRead: a filter that looks into jobs takes the right to read them too.
+func TestCountsTellNothingOfWhatMayNotBeRead(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	who := func(scopes ...string) auth.Identity {
+		identity, err := e.store.Authenticate(t.Context(), e.key(scopes...))
+		require.NoError(t, err)
+		return identity
+	}
+	manager := who("jobs:manage:*")
+	functions, err := manageable(manager, jobs.ListQuery{Tag: "red"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"*"}, functions)
+	_, err = grantedBy(manager, "", auth.ScopeJobsManage, auth.ScopeJobsRead)
+	require.ErrorContains(t, err, auth.ScopeJobsRead)
+
+	both := who("jobs:manage:orders.*", "jobs:manage:mail.*", "jobs:read:orders.*")
+	for function, want := range map[string][]string{"": {"orders.*"}, "orders.charge": {"orders.charge"}, "mail.send": nil} {
+		functions, err := grantedBy(both, function, auth.ScopeJobsManage, auth.ScopeJobsRead)
+		require.Equal(t, want, functions)
+		require.Equal(t, want == nil, err != nil)
+	}
 }

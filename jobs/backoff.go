@@ -84,6 +84,10 @@ func (b Backoff) validate(wrong *ValidationError) {
 		wrong.add("backoff.jitter", "must be a number from 0 to 1")
 	}
 
+	b.validateDelays(wrong, outside)
+}
+
+func (b Backoff) validateDelays(wrong *ValidationError, outside func(time.Duration) bool) {
 	if len(b.Delays) > maxBackoffDelays || slices.ContainsFunc(b.Delays, outside) {
 		wrong.add("backoff", fmt.Sprintf("must be at most %d waits, each between %s and %s", maxBackoffDelays, minTimeout, maxBackoff))
 	}
@@ -132,6 +136,8 @@ func (b Backoff) plain(attempt int) float64 {
 	case BackoffLinear:
 		delay *= float64(attempt)
 	case BackoffFixed:
+	case BackoffExponential:
+		fallthrough
 	default:
 		delay *= math.Pow(factor, float64(attempt-1))
 	}

@@ -60,6 +60,8 @@
 //     attempt, 5 s for a waiting job whose node died.
 //   - Transactions of users that enqueue (millrace.enqueue) make the rows that Submit makes. Of those that commit
 //     together one tells for each queue, for commits that notify wait for each other; follower looks for the others.
+//   - Of submissions under one rule and key (Unique, Debounce, Throttle) each sees what became of the one before: it holds
+//     the key's row of job_unique from its look at the job to its commit. Those without a rule never meet that table.
 //   - One row can spoil nothing but itself: a claim interprets nothing of what users wrote, a batch that Postgres
 //     refuses is recorded one by one, a function that panics, or ends its goroutine, or ignores its context, loses
 //     its slot to others.

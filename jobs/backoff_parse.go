@@ -65,8 +65,13 @@ func checkedBackoff(b Backoff, wrong *ValidationError) error {
 }
 
 func (f *fields) fraction(key string) (value float64) {
-	if raw := f.take(key); raw != nil && json.Unmarshal(raw, &value) != nil {
-		f.wrong.add(f.name+"."+key, "is a number")
+	raw := f.take(key)
+	if raw == nil {
+		return 0
+	}
+
+	if json.Unmarshal(raw, &value) != nil || value == 0 { // which would mean that nothing was said
+		f.wrong.add(f.name+"."+key, "must be a number from 1 to 100")
 	}
 
 	return value

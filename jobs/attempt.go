@@ -27,10 +27,12 @@ type attempt struct {
 	function string
 	queue    string
 	input    json.RawMessage
-	run      runOptions // from the submission; what it does not say is the function's
-	young    bool       // the job was made just before the claim
-	limited  bool       // it came out of a lane: its end frees a slot
+	run      runOptions    // from the submission; what it does not say is the function's
+	waited   time.Duration // from when the job was due to the claim
+	limited  bool          // it came out of a lane: its end frees a slot
 	claimed  time.Time
+	begunAt  time.Time     // of its function
+	took     time.Duration // by its function
 
 	mu     sync.Mutex
 	begun  bool
@@ -45,7 +47,7 @@ type attempt struct {
 func (a *attempt) begin() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.begun = true
+	a.begun, a.begunAt = true, time.Now()
 }
 
 // within returns the context in which the function runs: it ends after timeout, with ctx, or when the attempt is
@@ -100,7 +102,7 @@ func (a *attempt) stop(cause error) {
 func (a *attempt) end() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.ended = true
+	a.ended, a.took = true, time.Since(a.begunAt)
 }
 
 // whyStopped is the first cause given to stop, nil when there was none.

@@ -151,11 +151,14 @@ func claim(ctx context.Context, pool *pgxpool.Pool, queue string, limit int, cli
 
 // scan reads the columns that both claims return, and what follows them.
 func (a *attempt) scan(row pgx.CollectableRow, more ...any) error {
-	var run *string
+	var (
+		run    *string
+		waited float64
+	)
 
-	targets := append([]any{&a.id, &a.number, &a.max, &a.function, (*[]byte)(&a.input), &run, &a.young}, more...)
+	targets := append([]any{&a.id, &a.number, &a.max, &a.function, (*[]byte)(&a.input), &run, &waited}, more...)
 	err := row.Scan(targets...)
-	a.run = parseRun(run)
+	a.run, a.waited = parseRun(run), time.Duration(waited*float64(time.Second))
 
 	return err //nolint:wrapcheck // the claim says what was being done
 }

@@ -8,8 +8,11 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/internal/safedial"
+	"github.com/millrace-dev/millrace/internal/telemetry"
 )
 
 // Config is what New needs. Pool and NodeID are required, Executor and Listener as said; the other fields'
@@ -47,6 +50,15 @@ type Config struct {
 
 	// Deliver takes what watchers of a channel on this node shall see. nil: nobody watches.
 	Deliver func(channel string, data []byte)
+
+	// Callbacks says where callbacks may go; the zero value means https to public addresses.
+	Callbacks safedial.Policy
+
+	// Metrics gets the service's Prometheus metrics; nil means that none are kept.
+	Metrics prometheus.Registerer
+
+	// Tracer makes spans of submissions and attempts; nil makes none.
+	Tracer *telemetry.Tracer
 
 	// Logger defaults to silence.
 	Logger *slog.Logger

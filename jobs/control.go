@@ -13,6 +13,8 @@ func (s *Service) heard(payload string) {
 			s.promoter.expect(0)
 		case h.kind == hintEnqueued:
 			s.follower.follow(h.queue)
+		case h.kind == hintCallback:
+			s.deliverer.expect(0)
 		case h.kind == hintSchedule:
 			s.scheduler.expect(0)
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
+
+	"github.com/millrace-dev/millrace/internal/telemetry"
 )
 
 // dispatchKind is the one kind that River knows. Rows keep their function's name as the kind; it is this one in
@@ -30,6 +32,8 @@ const (
 	drainGrace = time.Second
 
 	unknownWait = 2 * time.Second
+	// youngFor is how long ago a job may have become due for its function to be on its way yet.
+	youngFor    = 3 * time.Second
 	unknownPoll = 50 * time.Millisecond
 )
 
@@ -48,6 +52,8 @@ type dispatcher struct {
 	maxOutput int
 	stock     bool // River completes the job itself
 	log       *slog.Logger
+	meters    *meters
+	tracer    *telemetry.Tracer
 }
 
 // NextRetry is asked in the stock mode only.
@@ -65,8 +71,10 @@ func (d *dispatcher) Work(ctx context.Context, job *river.Job[dispatchArgs]) err
 	a.begin()
 	d.announcer.begun(a)
 
+	ctx, span := d.trace(ctx, a)
 	out := d.run(ctx, a)
 	a.end()
+	endSpan(span, out)
 
 	if errors.Is(a.whyStopped(), errSuperseded) {
 		return d.superseded()
@@ -122,7 +130,7 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 	report := d.reporter(a.id, a.number)
 	result := d.execute(ctx, a, &Run{
 		JobID: a.id, Function: a.function, Version: settings.Version, Input: a.input,
-		Attempt: a.number, MaxAttempts: a.max, Deadline: deadline, Event: a.run.Event, Report: report,
+		Attempt: a.number, MaxAttempts: a.max, Deadline: deadline, Traceparent: d.traceparent(ctx, a), Event: a.run.Event, Report: report,
 	})
 	report.close(context.WithoutCancel(ctx)) // its logs are in the table before its end is seen
 
@@ -143,7 +151,7 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 func (d *dispatcher) resolve(ctx context.Context, a *attempt) (Settings, error) {
 	for {
 		settings, err := d.executor.Resolve(ctx, a.function)
-		if !errors.Is(err, ErrUnknownFunction) || !a.young || time.Since(a.claimed) > unknownWait {
+		if !errors.Is(err, ErrUnknownFunction) || a.waited > youngFor || time.Since(a.claimed) > unknownWait {
 			return settings, err //nolint:wrapcheck // becomes the job's failure as it is
 		}
 

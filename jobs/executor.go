@@ -30,6 +30,7 @@ type Settings struct {
 	Debounce    *Debounce
 	Throttle    *Throttle
 	Schema      *Schema   // of the input; nil means that anything goes
+	Callback    *Callback // of jobs that say none
 	Retention   Retention // of finished jobs; what it does not say is the service's
 	Limits      Limits    // Claims go by those that are stored (StoreLimits); these say that jobs are to wait in a lane.
 
@@ -47,6 +48,7 @@ type Run struct {
 	Attempt     int // 1 on the first attempt
 	MaxAttempts int
 	Deadline    time.Time
+	Traceparent string          // W3C trace context of the attempt; empty if there is none
 	Event       json.RawMessage // Options.Event; empty if there is none
 	Report      Reporter
 }

@@ -52,6 +52,7 @@ type finisher struct {
 	retried func(delay time.Duration) // hears of each new waiting row
 	freed   func(queue string)        // hears of each slot of a limited function that is free again
 	log     *slog.Logger
+	meters  *meters
 
 	mu      sync.Mutex
 	pending []*finishing

@@ -120,6 +120,8 @@ func (f *finisher) flush(ctx context.Context, batch []*finishing) error {
 			continue
 		}
 
+		f.meters.ran(item.attempt, stateOf(item.out.state))
+
 		if item.out.waits() {
 			f.retried(item.out.delay)
 		}

@@ -156,14 +156,14 @@ func (c *claimer) look(ctx context.Context, r *laneRound, limit, share int) ([]*
 // scanLimited reads a row of millrace.claim_lanes: a job, or what it found beside jobs.
 func (a *attempt) scanLimited(row pgx.CollectableRow, look *laneLook) error {
 	var (
-		id                     *int64
-		number, most, lanes    *int
-		run                    *string
-		young, circled, locked *bool
-		due                    *float64
+		id                  *int64
+		number, most, lanes *int
+		run                 *string
+		circled, locked     *bool
+		waited, due         *float64
 	)
 
-	err := row.Scan(&id, &number, &most, &a.function, (*[]byte)(&a.input), &run, &young, &look.lane,
+	err := row.Scan(&id, &number, &most, &a.function, (*[]byte)(&a.input), &run, &waited, &look.lane,
 		&lanes, &circled, &locked, &due)
 	if err != nil {
 		return err //nolint:wrapcheck // look says what was being done
@@ -175,7 +175,8 @@ func (a *attempt) scanLimited(row pgx.CollectableRow, look *laneLook) error {
 		return nil
 	}
 
-	a.id, a.number, a.max, a.young, a.run = *id, *number, *most, *young, parseRun(run)
+	a.id, a.number, a.max, a.run = *id, *number, *most, parseRun(run)
+	a.waited = time.Duration(*waited * float64(time.Second))
 
 	return nil
 }

@@ -84,6 +84,7 @@ type pilot struct {
 	riverpilot.StandardPilot
 
 	claimer  *claimer
+	meters   *meters
 	mayClaim func() bool
 }
 
@@ -100,6 +101,8 @@ func (p *pilot) JobGetAvailable(
 	if err != nil {
 		return nil, err
 	}
+
+	p.meters.claim(claims)
 
 	return &riverdriver.JobGetAvailableResult{Jobs: riverRows(claims, params.ClientID)}, nil
 }

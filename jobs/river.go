@@ -63,6 +63,7 @@ func newRiver(cfg *Config, worker *dispatcher, waker *waker, mayClaim func() boo
 
 	var hooks riverpilot.Pilot = &pilot{
 		claimer:  newClaimer(cfg.Pool, cfg.NodeID, worker.attempts, waker, cfg.Logger),
+		meters:   worker.meters,
 		mayClaim: mayClaim,
 	}
 	if cfg.StockDriver {

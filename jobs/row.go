@@ -64,6 +64,8 @@ func newRow(sub *Submission, settings Settings) *row {
 		r.metadata, _ = json.Marshal(map[string]runOptions{metaRun: run}) //nolint:errchkjson // the event is checked JSON
 	}
 
+	r.want(cmp.Or(opts.Callback, settings.Callback))
+
 	if r.key != "" {
 		r.hash = hashRequest(sub)
 	}
@@ -105,6 +107,10 @@ func hashRequest(sub *Submission) []byte {
 
 	if !opts.Backoff.IsZero() {
 		part([]byte(opts.Backoff.canonical()))
+	}
+
+	if opts.Callback != nil {
+		part(opts.Callback.canonical())
 	}
 
 	return hash.Sum(nil)

@@ -42,15 +42,16 @@ type firing struct {
 
 	tick time.Time // the first one that is due
 	plan tickPlan
-	due  time.Time // of plan.next, or of another try
-	rows []*row    // the jobs of plan.fire, in their order
-	err  string    // why a tick could not be fired
+	due  time.Time     // of plan.next, or of another try
+	late time.Duration // since the first tick was due
+	rows []*row        // the jobs of plan.fire, in their order
+	err  string        // why a tick could not be fired
 }
 
 // firing claims up to limit schedules that are due, inserts the jobs of their ticks, and moves them on, in one
 // transaction. refused is nil, or why Postgres did not take them before: then nothing is fired.
 func (s *scheduler) firing(ctx context.Context, limit int, refused error) (int, error) {
-	var claimed []*firing
+	var claimed, mine []*firing
 
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		now, err := s.claim(ctx, tx, limit, &claimed)
@@ -58,7 +59,8 @@ func (s *scheduler) firing(ctx context.Context, limit int, refused error) (int, 
 			return err
 		}
 
-		mine, began := make([]*firing, 0, len(claimed)), time.Now()
+		mine = mine[:0]
+		began := time.Now()
 
 		for _, f := range claimed {
 			if time.Since(began) > decideFor {
@@ -83,6 +85,10 @@ func (s *scheduler) firing(ctx context.Context, limit int, refused error) (int, 
 	})
 	if err != nil {
 		return 0, fmt.Errorf("fire schedules: %w", err)
+	}
+
+	for _, f := range mine {
+		s.meters.fire(int64(len(f.rows)), f.plan.skipped, f.plan.missed, f.late)
 	}
 
 	return len(claimed), nil
@@ -144,7 +150,7 @@ func (s *scheduler) decide(ctx context.Context, f *firing, now time.Time) (bool,
 
 	t := ticker{name: f.Name, cron: expression, anchor: f.anchor, jitter: f.Jitter}
 	f.plan = t.plan(f.tick, now, f.CatchUp, f.CatchUpWindow)
-	f.due = t.due(f.plan.next)
+	f.due, f.late = t.due(f.plan.next), now.Sub(t.due(f.tick))
 
 	if n := len(f.plan.fire); n > 1 && f.Overlap != OverlapQueue { // each would give way to the next
 		f.plan.skipped += int64(n - 1)

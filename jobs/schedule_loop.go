@@ -37,6 +37,7 @@ type scheduler struct {
 	pool   *pgxpool.Pool
 	log    *slog.Logger
 	accept func(context.Context, *Submission) (*row, error)
+	meters *meters
 
 	foreign map[string]time.Time // the loop's own: schedules to be left alone, until when
 }

@@ -24,6 +24,7 @@ type Service struct {
 	inserter  *inserter
 	submitter *submitter
 	watcher   *watcher
+	meters    *meters // nil: nothing is counted
 
 	// What runs jobs; idle in an insert-only service.
 	attempts  *attempts
@@ -35,6 +36,7 @@ type Service struct {
 	sweeper   *sweeper
 	operator  *operator
 	retention *retention
+	deliverer *deliverer
 	worker    *worker
 
 	mu      sync.Mutex // held by Start and Stop
@@ -53,7 +55,7 @@ func New(cfg Config) (*Service, error) {
 	}
 
 	s := &Service{cfg: cfg, pool: cfg.Pool, log: cfg.Logger, attempts: newAttempts()}
-	s.checker = checker{grammar: newGrammar(), maxInput: cfg.MaxInput, now: time.Now}
+	s.checker = checker{grammar: newGrammar(), maxInput: cfg.MaxInput, callbacks: cfg.Callbacks, now: time.Now}
 	s.inserter = &inserter{pool: cfg.Pool}
 	s.submitter = newSubmitter(s.inserter)
 	s.group.Add("submitter", s.submitter)
@@ -62,6 +64,10 @@ func New(cfg Config) (*Service, error) {
 
 	if cfg.Listener != nil {
 		cfg.Listener.Handle(hintChannel, s.watcher.heard, s.watcher.reset)
+	}
+
+	if err := s.register(); err != nil {
+		return nil, err
 	}
 
 	if cfg.InsertOnly {
@@ -95,7 +101,10 @@ func (s *Service) assemble() error {
 		maxOutput: s.cfg.MaxInput,
 		stock:     s.cfg.StockDriver,
 		log:       s.log,
+		meters:    s.meters,
+		tracer:    s.cfg.Tracer,
 	}
+	d.finisher.meters, s.scheduler.meters = s.meters, s.meters
 
 	client, err := newRiver(&s.cfg, d, waker, s.lease.mayClaim)
 	if err != nil {
@@ -103,7 +112,9 @@ func (s *Service) assemble() error {
 	}
 
 	s.sweeper = newSweeper(&s.cfg, s.lease, s.attempts)
+	s.sweeper.meters = s.meters
 	s.operator = newOperator(s)
+	s.deliverer = newDeliverer(s.pool, s.cfg.Callbacks, s.meters, s.log)
 	s.retention = newRetention(&s.cfg)
 	s.worker = &worker{client: client, attempts: s.attempts, finisher: d.finisher}
 
@@ -117,6 +128,7 @@ func (s *Service) assemble() error {
 	s.group.Add("sweeper", s.sweeper)
 	s.group.Add("operator", s.operator)
 	s.group.Add("retention", s.retention)
+	s.group.Add("callbacks", s.deliverer)
 	s.group.Add("waker", waker)
 	s.group.Add("worker", s.worker)
 

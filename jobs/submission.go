@@ -41,6 +41,12 @@ type Options struct {
 	// its input.
 	Event json.RawMessage
 
+	// Callback asks that the job's end be told to a URL. It replaces the function's.
+	Callback *Callback
+
+	// Traceparent is the W3C trace context that the job's attempts go on with; empty means that of Submit's context.
+	Traceparent string
+
 	// IdempotencyKey, up to 255 printable ASCII characters: a second submission with the same key within
 	// 24 hours returns the first one's job if it asks for the same, and ErrIdempotencyMismatch if not.
 	IdempotencyKey string

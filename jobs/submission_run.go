@@ -11,10 +11,11 @@ type runOptions struct {
 	Timeout int64           `json:"timeout_ms,omitempty"` // Options.Timeout
 	Backoff *Backoff        `json:"backoff,omitempty"`
 	Event   json.RawMessage `json:"event,omitempty"`
+	Trace   string          `json:"trace,omitempty"` // Options.Traceparent
 }
 
 func runOptionsOf(opts *Options) runOptions {
-	run := runOptions{Timeout: opts.Timeout.Milliseconds(), Event: opts.Event}
+	run := runOptions{Timeout: opts.Timeout.Milliseconds(), Event: opts.Event, Trace: opts.Traceparent}
 	if !opts.Backoff.IsZero() {
 		run.Backoff = &opts.Backoff
 	}
@@ -23,7 +24,7 @@ func runOptionsOf(opts *Options) runOptions {
 }
 
 func (r *runOptions) none() bool {
-	return r.Timeout == 0 && r.Backoff == nil && len(r.Event) == 0
+	return r.Timeout == 0 && r.Backoff == nil && len(r.Event) == 0 && r.Trace == ""
 }
 
 func (r *runOptions) timeout() time.Duration { return time.Duration(r.Timeout) * time.Millisecond }

@@ -166,7 +166,15 @@ func (s *submitter) flush(ctx context.Context, batch []*submitting) {
 // Errors: *ValidationError, ErrUnknownFunction, ErrIdempotencyMismatch, ErrKeyHeld, ErrThrottled, ErrUnavailable,
 // ErrStopped, ctx's.
 func (s *Service) Submit(ctx context.Context, sub Submission) (Job, error) {
-	r, err := s.accept(ctx, &sub)
+	ctx, span := s.traceSubmit(ctx, &sub)
+	job, err := s.submit(ctx, &sub)
+	endSubmit(span, job.ID, err)
+
+	return job, err
+}
+
+func (s *Service) submit(ctx context.Context, sub *Submission) (Job, error) {
+	r, err := s.accept(ctx, sub)
 	if err != nil {
 		return Job{}, err
 	}

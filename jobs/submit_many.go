@@ -14,6 +14,14 @@ const chunkRows = 1_000
 //
 // Errors within the results: as Submit's.
 func (s *Service) SubmitMany(ctx context.Context, subs []Submission) ([]Result, error) {
+	ctx, span := s.traceBatch(ctx, subs)
+	results, err := s.submitMany(ctx, subs)
+	endSubmit(span, 0, err)
+
+	return results, err
+}
+
+func (s *Service) submitMany(ctx context.Context, subs []Submission) ([]Result, error) {
 	results := make([]Result, len(subs))
 	chunk := make([]*row, 0, min(len(subs), chunkRows))
 	places := make([]int, 0, cap(chunk))

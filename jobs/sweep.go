@@ -45,6 +45,7 @@ type sweeper struct {
 	attempts *attempts
 	log      *slog.Logger
 	every    time.Duration
+	meters   *meters
 }
 
 func newSweeper(cfg *Config, l *lease, held *attempts) *sweeper {
@@ -211,6 +212,10 @@ func (s *sweeper) rescue(ctx context.Context, own []int64) (int, error) {
 	})
 	if err != nil {
 		return 0, fmt.Errorf("free lost attempts: %w", err)
+	}
+
+	for _, r := range list {
+		s.meters.rescue(stateOf(rivertype.JobState(r.state)))
 	}
 
 	if len(list) > 0 {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"time"
+
+	"github.com/millrace-dev/millrace/internal/safedial"
 )
 
 // Bounds of options; Options documents them.
@@ -37,9 +39,10 @@ func newGrammar() grammar {
 
 // checker validates submissions.
 type checker struct {
-	grammar  grammar
-	maxInput int
-	now      func() time.Time
+	grammar   grammar
+	maxInput  int
+	callbacks safedial.Policy
+	now       func() time.Time
 }
 
 // check returns everything that is wrong with sub as one *ValidationError, or nil.
@@ -57,6 +60,7 @@ func (c *checker) check(sub *Submission) error {
 	c.checkNumbers(wrong, &sub.Options)
 	c.checkTimes(wrong, &sub.Options)
 	c.checkNames(wrong, &sub.Options)
+	c.checkCallback(wrong, &sub.Options)
 	c.checkRules(wrong, &sub.Options)
 	sub.Options.Backoff.validate(wrong)
 	checkEvent(wrong, sub.Options.Event)

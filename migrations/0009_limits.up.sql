@@ -155,7 +155,7 @@ create trigger function_went_live
 create function millrace.claim_lanes(
     the_queue text, max_jobs integer, client text, after_kind text, after_lane text, share integer, max_lanes integer
 ) returns table (
-    id bigint, attempt smallint, max_attempts smallint, kind text, args jsonb, run text, young boolean,
+    id bigint, attempt smallint, max_attempts smallint, kind text, args jsonb, run text, waited double precision,
     lane text, lanes integer, circled boolean, contended boolean, due_ms double precision
 )
     language plpgsql
@@ -304,7 +304,7 @@ begin
                 limit take
                 for update skip locked))
             returning j.id, j.attempt, j.max_attempts, j.kind, j.args, j.metadata ->> 'run',
-                j.created_at > now() - interval '3 seconds', look.lane,
+                date_part('epoch', now() - j.scheduled_at), look.lane,
                 null::integer, null::boolean, null::boolean, null::double precision;
         get diagnostics taken = row_count;
         max_jobs := max_jobs - taken;
@@ -319,7 +319,7 @@ begin
         end if;
     end loop;
 
-    return query select null::bigint, null::smallint, null::smallint, at_kind, null::jsonb, null::text, null::boolean,
+    return query select null::bigint, null::smallint, null::smallint, at_kind, null::jsonb, null::text, null::double precision,
         at_lane, lanes, circled, contended,
         extract(epoch from pending - clock_timestamp())::double precision * 1000;
 end

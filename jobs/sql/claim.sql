@@ -28,4 +28,4 @@ where ctid = any (array(
     limit $2
     for update skip locked))
 returning id, attempt, max_attempts, kind, args, metadata ->> 'run',
-    created_at > now() - interval '3 seconds', state = 'running'
+    date_part('epoch', now() - scheduled_at), state = 'running'

@@ -44,6 +44,11 @@ func FailureOf(err error) *Failure {
 	return &Failure{Code: CodeRuntime, Message: err.Error(), Retryable: true}
 }
 
+// lostFailure is what an attempt is remembered by whose node is gone.
+func lostFailure() *Failure {
+	return &Failure{Code: CodeWorkerLost, Message: "the node that ran this attempt is gone", Retryable: true}
+}
+
 // attemptError is one element of river_job.errors, in River's own shape, so that River's tools can show it.
 type attemptError struct {
 	At      string `json:"at"`

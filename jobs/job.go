@@ -113,6 +113,9 @@ type Job struct {
 	FinishedAt  *time.Time `json:"finished_at"`
 	Node        string     `json:"node"` // the node of the last attempt
 
+	// Timeline is the attempts that ended or run, in order. Get alone reads it.
+	Timeline []TimelineEntry `json:"timeline,omitempty"`
+
 	// Omitted names the fields, "input" or "output", that are null only because they are large: lists and
 	// channels leave them out, Get does not.
 	Omitted []string `json:"omitted,omitempty"`

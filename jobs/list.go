@@ -45,10 +45,18 @@ func (s *Service) List(ctx context.Context, query ListQuery) (Page, error) {
 		limit = defaultListLimit
 	}
 
+	least, before, err := s.listSpan(ctx, &query, before)
+	if err != nil {
+		return Page{}, err
+	}
+
 	floor, err := s.listFloor(ctx, &query, before)
 	if err != nil {
 		return Page{}, err
 	}
+
+	last := floor <= least // the window ends where the time does
+	floor = max(floor, least)
 
 	sql, args := listStatement(&query, before, floor, limit+1) // one more tells whether another page follows
 
@@ -68,7 +76,7 @@ func (s *Service) List(ctx context.Context, query ListQuery) (Page, error) {
 	case len(jobs) > limit:
 		page.Jobs = jobs[:limit]
 		page.Next = encodeCursor(jobs[limit-1].ID)
-	case floor > 0:
+	case !last:
 		page.Next = encodeCursor(floor)
 	}
 
@@ -88,10 +96,15 @@ func (s *Service) checkList(query *ListQuery) (before int64, err error) {
 
 	for field, text := range map[string]string{
 		"function": query.Function, "queue": query.Queue, "tag": query.Tag, "schedule": query.Schedule,
+		"key": query.Key, "error": query.Error,
 	} {
 		if text != storable(text, len(text)) {
 			wrong.add(field, "holds characters that cannot be stored")
 		}
+	}
+
+	if !query.CreatedAfter.IsZero() && !query.CreatedBefore.IsZero() && !query.CreatedAfter.Before(query.CreatedBefore) {
+		wrong.add("created_after", "must be before created_before")
 	}
 
 	before, ok := decodeCursor(query.Cursor)
@@ -109,7 +122,7 @@ func (s *Service) listFloor(ctx context.Context, query *ListQuery, before int64)
 	switch {
 	case query.Schedule != "":
 		sql, args = listScheduleFloorSQL, []any{before, listScheduleWindow, query.Schedule}
-	case query.Function == "" && query.Queue == "" && query.Tag == "":
+	case !query.windowed():
 		return 0, nil
 	}
 
@@ -128,6 +141,14 @@ func (s *Service) listFloor(ctx context.Context, query *ListQuery, before int64)
 	}
 
 	return ids[0], nil
+}
+
+// windowed reports whether the filters find jobs that no index has together. A state alone has one, and so have ids,
+// which a time alone is.
+func (q *ListQuery) windowed() bool {
+	timed := !q.CreatedAfter.IsZero() || !q.CreatedBefore.IsZero()
+
+	return q.Function != "" || q.Queue != "" || q.Tag != "" || q.Key != "" || q.Error != "" || q.State != "" && timed
 }
 
 // listStatement puts the statement together from fixed pieces. The states stand in it as literals, since only then
@@ -157,24 +178,9 @@ func listStatement(query *ListQuery, before, floor int64, limit int) (sql string
 		}
 	}
 
-	for _, filter := range []struct{ value, condition string }{
-		{query.Function, " and kind = $"},
-		{query.Queue, " and queue = $"},
-		{query.Tag, " and tags @> array[$%]::varchar(255)[]"},
-		{query.Schedule, " and id = any (array(select job_id from millrace.schedule_job where schedule = $% and job_id < $2 and job_id >= $3))"},
-	} {
-		if filter.value == "" {
-			continue
-		}
-
+	for _, filter := range query.conditions() {
 		args = append(args, filter.value)
-		place := strconv.Itoa(len(args))
-
-		if head, tail, ok := strings.Cut(filter.condition, "%"); ok {
-			text.WriteString(head + place + tail)
-		} else {
-			text.WriteString(filter.condition + place)
-		}
+		text.WriteString(" and " + strings.ReplaceAll(filter.condition, "$%", "$"+strconv.Itoa(len(args))))
 	}
 
 	args = append(args, limit)

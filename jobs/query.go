@@ -22,13 +22,19 @@ const (
 	maxLogLimit     = 5_000
 )
 
-// Get returns a job with everything that belongs to it, and what it waits for. ErrNotFound when there is none of that
+// Get returns a job with everything that belongs to it, its timeline, and what it waits for. ErrNotFound when there is none of that
 // id.
 func (s *Service) Get(ctx context.Context, id int64) (Job, error) {
 	job, err := getJob(ctx, s.pool, id, wholeBodies)
-	if err == nil {
-		job.WaitingFor, err = waitingFor(ctx, s.pool, &job)
+	if err != nil {
+		return job, err
 	}
+
+	if job.WaitingFor, err = waitingFor(ctx, s.pool, &job); err != nil {
+		return job, err
+	}
+
+	job.Timeline, err = s.Timeline(ctx, &job)
 
 	return job, err
 }

@@ -126,10 +126,14 @@ func (r *runReporter) close(ctx context.Context) {
 		r.sent = r.writer.addLine(r.missingNotice())
 	}
 
-	sent, latest := r.sent, r.latest
+	sent, latest, lines := r.sent, r.latest, r.lines
 	r.mu.Unlock()
 
 	r.writer.settle(ctx, sent, latest, closePatience)
+
+	if r.attempt > 1 && lines > 0 {
+		r.writer.rotateLater(r.job)
+	}
 }
 
 func (r *runReporter) missingNotice() logRow {

@@ -62,6 +62,7 @@ type reportWriter struct {
 	lines     []logRow
 	bytes     int
 	dirty     map[int64]*progressNote // not told or not saved yet
+	rotate    map[int64]struct{}      // jobs whose log may be longer than a job keeps
 	taken     uint64                  // lines, all told
 	stored    uint64                  // the first so many of them are in the table
 	flushed   chan struct{}           // closed and replaced after each transaction
@@ -73,7 +74,7 @@ type reportWriter struct {
 func newReportWriter(pool *pgxpool.Pool, log *slog.Logger) *reportWriter {
 	return &reportWriter{
 		pool: pool, log: log, wake: make(chan struct{}, 1),
-		dirty: make(map[int64]*progressNote), flushed: make(chan struct{}),
+		dirty: make(map[int64]*progressNote), rotate: make(map[int64]struct{}), flushed: make(chan struct{}),
 	}
 }
 
@@ -198,6 +199,7 @@ func (w *reportWriter) loop(ctx context.Context) {
 
 		err := w.flush(ctx, false)
 		if err == nil {
+			w.rotateNow(ctx)
 			retry = reportRetryMin
 			timer.Reset(w.nextLook())
 

@@ -15,10 +15,13 @@ var countStatesSQL string
 //go:embed sql/count_queues.sql
 var countQueuesSQL string
 
+//go:embed sql/estimate_states.sql
+var estimateStatesSQL string
+
 //go:embed sql/nodes.sql
 var nodesSQL string
 
-// Stats counts jobs by state and by queue, each count up to CountLimit, and lists the nodes that were heard from
+// Stats counts jobs by state and by queue, each count up to CountLimit and estimated beyond, and lists the nodes that were heard from
 // lately. Its cost does not grow with the number of jobs.
 func (s *Service) Stats(ctx context.Context) (Stats, error) { return readStats(ctx, s.pool) }
 
@@ -27,6 +30,10 @@ func readStats(ctx context.Context, db execer) (Stats, error) {
 
 	var err error
 	if stats.States, err = countStates(ctx, db); err != nil {
+		return Stats{}, err
+	}
+
+	if stats.Estimates, err = estimateStates(ctx, db, stats.States); err != nil {
 		return Stats{}, err
 	}
 
@@ -84,4 +91,46 @@ func countStates(ctx context.Context, db execer) (map[State]int, error) {
 	}
 
 	return counts, nil
+}
+
+// estimateStates says how many there are about of the states whose count reached the limit, never less than that; nil
+// when there is none.
+func estimateStates(ctx context.Context, db execer, counts map[State]int) (map[State]int64, error) {
+	estimates := make(map[State]int64)
+
+	for state, n := range counts {
+		if n >= CountLimit {
+			estimates[state] = 0
+		}
+	}
+
+	if len(estimates) == 0 {
+		return nil, nil //nolint:nilnil // there is nothing to estimate
+	}
+
+	rows, err := db.Query(ctx, estimateStatesSQL)
+	if err != nil {
+		return nil, fmt.Errorf("estimate jobs: %w", err)
+	}
+
+	var (
+		stored string
+		n      int64
+	)
+
+	if _, err := pgx.ForEachRow(rows, []any{&stored, &n}, func() error {
+		if state := stateOf(rivertype.JobState(stored)); counts[state] >= CountLimit {
+			estimates[state] += n
+		}
+
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("estimate jobs: %w", err)
+	}
+
+	for state, n := range estimates {
+		estimates[state] = max(n, int64(counts[state]))
+	}
+
+	return estimates, nil
 }

@@ -65,8 +65,15 @@ type ListQuery struct {
 	Queue    string `json:"queue,omitempty"`
 	Tag      string `json:"tag,omitempty"`
 	Schedule string `json:"schedule,omitempty"` // jobs of this schedule's ticks, and those of it that were run by hand
-	Limit    int    `json:"-"`                  // 1 to 500, 0 means 50
-	Cursor   string `json:"-"`                  // Page.Next of the page before; empty for the newest jobs
+	Key      string `json:"key,omitempty"`      // the value that a function's limits count by: of concurrency or of rate
+	Error    string `json:"error,omitempty"`    // a text within the last failure, in small letters or capitals
+
+	// Jobs that were made from CreatedAfter on, and before CreatedBefore.
+	CreatedAfter  time.Time `json:"created_after,omitzero"`
+	CreatedBefore time.Time `json:"created_before,omitzero"`
+
+	Limit  int    `json:"-"` // 1 to 500, 0 means 50
+	Cursor string `json:"-"` // Page.Next of the page before; empty for the newest jobs
 }
 
 // Page is a part of a list, newest jobs first. With filters it may hold fewer jobs than asked for, even none,
@@ -85,6 +92,9 @@ type Stats struct {
 	Queues     []QueueStats  `json:"queues"`
 	Nodes      []Node        `json:"nodes"`
 	CountLimit int           `json:"count_limit"`
+	// Estimates say how many there are about of the states whose count reached the limit, by Postgres' own statistics:
+	// as of its last ANALYZE, from a sample. A state of which there are many is off by some percent.
+	Estimates map[State]int64 `json:"estimates,omitempty"`
 }
 
 // QueueStats counts the unfinished jobs of one queue.

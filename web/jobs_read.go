@@ -71,6 +71,9 @@ func (s *Server) jobAfterWait(c *fiber.Ctx) (jobs.Job, error) {
 
 func (s *Server) getJob(c *fiber.Ctx) error {
 	job, err := s.jobAfterWait(c)
+	if err == nil && job.Timeline == nil { // it was waited for
+		job.Timeline, err = s.cfg.Jobs.Timeline(c.UserContext(), &job)
+	}
 	if err != nil {
 		return err
 	}
@@ -121,8 +124,9 @@ func (s *Server) getLogs(c *fiber.Ctx) error {
 		lines = []jobs.LogLine{}
 	}
 	return writeJSON(c, http.StatusOK, struct {
-		Lines []jobs.LogLine `json:"lines"`
-	}{lines})
+		Lines  []jobs.LogLine `json:"lines"`
+		Limits jobs.LogLimits `json:"limits"`
+	}{lines, s.cfg.Jobs.LogLimits()})
 }
 
 // listJobs shows what the caller's patterns reach. Pages of a narrowed key may be short, or empty with a next
@@ -135,8 +139,14 @@ func (s *Server) listJobs(c *fiber.Ctx) error {
 		Queue:    q.text("queue"),
 		Tag:      q.text("tag"),
 		Schedule: q.text("schedule"),
-		Cursor:   q.text("cursor"),
-		Limit:    int(q.number("limit", 1, maxListLimit)),
+		Key:      q.text("key"),
+		Error:    q.text("error"),
+
+		CreatedAfter:  q.instant("created_after"),
+		CreatedBefore: q.instant("created_before"),
+
+		Cursor: q.text("cursor"),
+		Limit:  int(q.number("limit", 1, maxListLimit)),
 	}
 	if err := q.err(); err != nil {
 		return err

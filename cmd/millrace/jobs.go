@@ -32,7 +32,13 @@ type jobsListCmd struct {
 	Queue    string `placeholder:"NAME" help:"Only jobs of this queue."`
 	Tag      string `placeholder:"TAG" help:"Only jobs with this tag."`
 	Schedule string `placeholder:"NAME" help:"Only jobs of this schedule."`
-	Limit    int    `short:"n" default:"20" placeholder:"N" help:"How many jobs at most; 0 for all. Default: ${default}."`
+	Key      string `placeholder:"KEY" help:"Only jobs whose limits are counted by this key."`
+	Error    string `placeholder:"TEXT" help:"Only jobs with this text in their last failure."`
+
+	After  time.Time `placeholder:"TIME" help:"Only jobs made at this time or later, such as 2026-01-31T08:00:00Z."`
+	Before time.Time `placeholder:"TIME" help:"Only jobs made before this time."`
+
+	Limit int `short:"n" default:"20" placeholder:"N" help:"How many jobs at most; 0 for all. Default: ${default}."`
 }
 
 // maxPage is the largest page that the server gives.
@@ -56,6 +62,7 @@ func (l *jobsListCmd) Run(ctx context.Context, out *streams) error {
 func (l *jobsListCmd) each(ctx context.Context, client *apiclient.Client, use func(apiclient.Job) error) error {
 	query := apiclient.ListQuery{
 		Function: l.Function, State: apiclient.State(l.State), Queue: l.Queue, Tag: l.Tag, Schedule: l.Schedule, Limit: maxPage,
+		Key: l.Key, Error: l.Error, CreatedAfter: l.After, CreatedBefore: l.Before,
 	}
 	for seen := 0; ; {
 		if l.Limit > 0 {

@@ -78,6 +78,11 @@ func printJob(out *streams, job apiclient.Job, now time.Time) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
+	if len(job.Timeline) > 1 {
+		if err := printTimeline(out, job.Timeline, now); err != nil {
+			return err
+		}
+	}
 	if job.Error != nil && job.Error.Stack != "" {
 		return out.printf("%s", cleanLines(job.Error.Stack))
 	}
@@ -120,4 +125,24 @@ func jsonText(value json.RawMessage, width int) string {
 		return ""
 	}
 	return shorten(string(value), width)
+}
+
+// printTimeline shows the attempts of a job that had several.
+func printTimeline(out *streams, attempts []apiclient.Attempt, now time.Time) error {
+	const errorWidth = 60
+	t := out.table("ATTEMPT", "NODE", "STARTED", "TOOK", "OUTCOME", "ERROR")
+	for _, a := range attempts {
+		node, lasted, failure := a.NodeName, "", ""
+		if node == "" {
+			node = a.Node
+		}
+		if a.StartedAt != nil && a.EndedAt != nil {
+			lasted = span(max(0, a.EndedAt.Sub(*a.StartedAt)))
+		}
+		if a.Error != nil {
+			failure = shorten(a.Error.Error(), errorWidth)
+		}
+		t.row(fmt.Sprint(a.Attempt), node, moment(a.StartedAt, now), lasted, a.Outcome, failure)
+	}
+	return t.flush()
 }

@@ -47,6 +47,18 @@ type Job struct {
 	FinishedAt  *time.Time      `json:"finished_at"`
 	Node        string          `json:"node"`
 	RerunOf     int64           `json:"rerun_of,omitempty,string"` // the job that this one repeats; 0 for none
+	Timeline    []Attempt       `json:"timeline,omitempty"`        // of one job that is read alone
+}
+
+// Attempt is one entry of a job's timeline.
+type Attempt struct {
+	Attempt   int        `json:"attempt"`
+	Node      string     `json:"node"`
+	NodeName  string     `json:"node_name,omitempty"`
+	StartedAt *time.Time `json:"started_at"`
+	EndedAt   *time.Time `json:"ended_at"`
+	Outcome   string     `json:"outcome"` // running, completed, failed, cancelled or lost
+	Error     *Failure   `json:"error,omitempty"`
 }
 
 // Failure is why the last attempt of a job did not succeed. It is an error, so that a caller who waits for

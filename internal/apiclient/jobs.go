@@ -160,8 +160,13 @@ type ListQuery struct {
 	Queue    string
 	Tag      string
 	Schedule string
-	Limit    int    // jobs a page; the server's default when 0
-	Cursor   string // Page.Next of the page before
+	Key      string // that the function's limits count by
+	Error    string // a text within the last failure
+
+	CreatedAfter, CreatedBefore time.Time
+
+	Limit  int    // jobs a page; the server's default when 0
+	Cursor string // Page.Next of the page before
 }
 
 // Page of jobs, newest first. With filters it may hold fewer jobs than asked for, even none, while Next is set.
@@ -175,9 +180,15 @@ func (c *Client) Jobs(ctx context.Context, q ListQuery) (Page, error) {
 	query := url.Values{}
 	for name, value := range map[string]string{
 		"function": q.Function, "state": string(q.State), "queue": q.Queue, "tag": q.Tag, "schedule": q.Schedule, "cursor": q.Cursor,
+		"key": q.Key, "error": q.Error,
 	} {
 		if value != "" {
 			query.Set(name, value)
+		}
+	}
+	for name, at := range map[string]time.Time{"created_after": q.CreatedAfter, "created_before": q.CreatedBefore} {
+		if !at.IsZero() {
+			query.Set(name, at.UTC().Format(time.RFC3339Nano))
 		}
 	}
 	if q.Limit > 0 {

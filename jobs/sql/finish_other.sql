@@ -21,7 +21,8 @@ set state = case
     end,
     errors = case
         when ($5::jsonb -> id::text -> 'error') is null then errors
-        else array_append(errors, $5::jsonb -> id::text -> 'error')
+        else array_append(errors, ($5::jsonb -> id::text -> 'error') || jsonb_build_object('started', attempted_at,
+            'node', $3::text, 'node_name', (select n.name from millrace.node n where n.id = $3::text)))
     end,
     metadata = case jsonb_typeof(metadata) when 'object' then metadata else '{}' end || ($5::jsonb -> id::text -> 'meta')
 where id = any ($1::bigint[])

@@ -11,7 +11,8 @@ set state = case
     finalized_at = case
         when metadata ? 'cancel_attempted_at' or attempt >= max_attempts then now()
     end,
-    errors = array_append(errors, jsonb_build_object('at', now(), 'attempt', attempt, 'error', $2::text, 'trace', ''))
+    errors = array_append(errors, jsonb_build_object('at', now(), 'attempt', attempt, 'error', $2::text, 'trace', '',
+        'started', attempted_at, 'node', attempted_by[array_upper(attempted_by, 1)]))
 where ctid = any (array(
     select ctid
     from millrace.river_job

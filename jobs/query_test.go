@@ -148,7 +148,9 @@ func TestCancelAndRetryByState(t *testing.T) {
 				}
 
 				job, err := call(t.Context(), id)
-				require.Equal(t, job, read(t, db, id))
+				row := read(t, db, id)
+				row.WaitingFor = "" // only Get looks for that
+				require.Equal(t, job, row)
 
 				if want == "" {
 					require.ErrorIs(t, err, ErrState, verb)

@@ -6,7 +6,6 @@ drop function millrace.refuse_publication(text, bytea, boolean, integer);
 drop function millrace.publish_options(jsonb, integer, interval);
 drop table millrace.namespace;
 drop table millrace.outbox;
-drop function millrace.wake_sequencer(smallint);
 drop view millrace.channel_position;
 drop table millrace.publish_key, millrace.message, millrace.channel, millrace.crash_mark, millrace.epoch,
     millrace.shard_term, millrace.shard;

@@ -114,6 +114,17 @@ create index publish_key_created_at on millrace.publish_key (created_at);
 -- one length is no constraint, which would take half the time of a publish:
 -- millrace alone writes here, and rows of another shape are left out when they
 -- are taken.
+--
+-- The gate: whoever has inserted into the outbox wakes the sequencer with the
+-- commit, and only while it sleeps, since a NOTIFY in each transaction would
+-- serialise all commits. The sequencer holds the advisory lock (1835625580, shard)
+-- while it is awake. Who gets that lock notifies, and gives it back at once and at
+-- session level: one that lasts to the end of the transaction would keep the
+-- sequencer itself from taking it. Both are one expression: between two of them a
+-- statement can be cancelled, and the session would keep the lock for good. The
+-- gate is asked as the row is written and not at the commit, by a deferred trigger,
+-- which would take a third of the time of a publish: the sequencer does not sleep
+-- before the transactions that saw it awake have ended.
 create table millrace.outbox (
     xid     xid8     not null default pg_catalog.pg_current_xact_id(),
     id      bigint   generated always as identity (cache 1),
@@ -128,21 +139,6 @@ create table millrace.outbox (
     primary key (shard, id)
 ) with (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0,
         autovacuum_vacuum_cost_delay = 0);
-
--- The gate: whoever has inserted into the outbox wakes the sequencer with the
--- commit, and only while it sleeps, since a NOTIFY in each transaction would
--- serialise all commits. The sequencer holds the advisory lock (1835625580, shard)
--- while it is awake. Who gets that lock calls this function, which gives it back
--- at once and at session level: one that lasts to the end of the transaction would
--- keep the sequencer itself from taking it. It is asked as the row is written and
--- not at the commit, by a deferred trigger, which would take a third of the time of
--- a publish: the sequencer does not sleep before the transactions that saw it
--- awake have ended.
-create function millrace.wake_sequencer(shard smallint) returns void language plpgsql as $$
-begin
-    perform pg_catalog.pg_advisory_unlock_shared(1835625580, shard);
-    perform pg_catalog.pg_notify('millrace_wake', '');
-end $$;
 
 -- The settings of families of channels. Built-in ones are of the instances'
 -- configuration: each instance writes its own as it starts, for millrace.publish
@@ -291,8 +287,8 @@ begin
             case when idempotency_key is not null then array[idempotency_key] end,
             case when for_writer is not null then array[for_writer] end,
             octet_length(channel) + octet_length(data) + coalesce(octet_length(meta), 0) + 256);
-    if pg_try_advisory_lock_shared(1835625580, 0) then
-        perform millrace.wake_sequencer(0::smallint);
+    if (case when pg_try_advisory_lock_shared(1835625580, 0) then pg_advisory_unlock_shared(1835625580, 0) end) then
+        perform pg_notify('millrace_wake', '');
     end if;
     return true;
 end $$;

@@ -25,7 +25,7 @@ const (
 // attention decides when the owner looks at the outbox. It is told what was
 // found and holds nothing but times.
 type attention struct {
-	deaf   bool // nobody can wake it
+	deaf   bool // no notification wakes it
 	mode   mode
 	since  time.Time // when it began to doze
 	until  time.Time // the end of awake; when dozing, when to look for open transactions
@@ -85,16 +85,18 @@ func (a *attention) due(now time.Time) bool { return !now.Before(a.next) }
 // poll is the time to the next look. Awake, it grows with the time of a commit:
 // on a slow disk a lone publisher pays for ours, and on a busy machine all do.
 // While a transaction stays open, it becomes a thousandth of the time that this
-// has taken.
+// has taken, and never more than asleep.
 func (a *attention) poll(now time.Time) time.Duration {
-	switch {
-	case a.mode == asleep && a.deaf:
-		return deafPoll
-	case a.mode == asleep:
-		return asleepPoll
-	case a.mode == dozing:
-		return min(max(dozingPoll, now.Sub(a.since)/1000), asleepPoll)
-	default:
+	sleep := asleepPoll
+	if a.deaf {
+		sleep = deafPoll
+	}
+	switch a.mode {
+	case awake:
 		return min(max(awakePoll, 2*a.commit), awakePollMax)
+	case dozing:
+		return min(max(dozingPoll, now.Sub(a.since)/1000), sleep)
+	default:
+		return sleep
 	}
 }

@@ -15,6 +15,8 @@
 //	I8  the floor never passes an id that is not committed yet
 //	I9  a batch whose commit was not answered is settled, not guessed
 //	I10 the outbox's sequence caches nothing (checked at Start)
+//	I11 the owner does not sleep while a transaction is open that found the gate closed: what
+//	    one commits waits at most for the next look, never longer than for a sleeper's
 //
 // # Who writes
 //
@@ -52,8 +54,11 @@
 // notify nobody: they ask the gate as they write. One that found it closed may stay
 // open for longer than the owner is awake. So the owner dozes on while some
 // transaction holds the lock of a writer on the outbox, and looks each 10 ms, later
-// each thousandth of the time since it has begun to, at most each 250 ms. An owner
-// that notifications do not reach (Config.Poll) polls each 50 ms when asleep.
+// each thousandth of the time since it has begun to, at most each 250 ms. The lock
+// is there until the transaction's rows are seen, or are rolled back with their
+// savepoint, and that of a prepared transaction is, too. An owner that notifications do not
+// reach (Config.Poll), or that keeps the gate closed for as long as its term
+// (Config.Pooled), looks at least each 50 ms.
 //
 // # Three fences
 //

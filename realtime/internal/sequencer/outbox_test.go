@@ -339,7 +339,11 @@ func TestAttentionDozes(t *testing.T) {
 	now = now.Add(time.Hour)
 	a.nothing(now)
 	require.Equal(t, now.Add(asleepPoll), a.next)
+	a.deaf = true
+	a.nothing(now)
+	require.Equal(t, now.Add(deafPoll), a.next, "beside an open transaction it looks at least as often as asleep")
 	a.settled(true, now)
 	a.nothing(now)
 	require.Equal(t, asleep, a.mode)
+	require.Equal(t, now.Add(deafPoll), a.next)
 }

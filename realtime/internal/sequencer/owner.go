@@ -30,7 +30,8 @@ type owner struct {
 }
 
 func newOwner(s *Sequencer, conn *pgx.Conn, term, seq int64) *owner {
-	return &owner{s: s, conn: conn, term: term, seq: seq, tops: newTops(), attention: newAttention(s.cfg.Poll > 0, time.Now())}
+	deaf := s.cfg.Poll > 0 || s.cfg.Pooled // a pin closes the gate for the whole term
+	return &owner{s: s, conn: conn, term: term, seq: seq, tops: newTops(), attention: newAttention(deaf, time.Now())}
 }
 
 // run writes batches until the session fails, the term is over or ctx ends.

@@ -115,7 +115,8 @@ func (o *owner) waiting(ctx context.Context) (found bool, err error) {
 }
 
 // settle finds out, before a look, whether all that saw the gate closed have
-// ended: the look finds what they left, and then the owner may fall asleep.
+// ended: the look finds what they left, and then the owner may fall asleep. While
+// the gate is closed, for opening it has failed, more of them may come.
 func (o *owner) settle(ctx context.Context) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -123,7 +124,7 @@ func (o *owner) settle(ctx context.Context) error {
 	if err := o.conn.QueryRow(ctx, sqlWriters).Scan(&open); err != nil {
 		return fmt.Errorf("look for transactions that write to the outbox: %w", err)
 	}
-	o.attention.settled(!open, time.Now())
+	o.attention.settled(!open && !o.gateClosed, time.Now())
 	return nil
 }
 

@@ -80,6 +80,10 @@ func entryOf(element []byte) TimelineEntry {
 		StartedAt: stored.Started, EndedAt: stored.At, Outcome: string(StateFailed), Error: decodeFailure(element),
 	}
 
+	if entry.Error == nil { // no entry at all
+		return entry
+	}
+
 	switch entry.Error.Code {
 	case CodeWorkerLost:
 		entry.Outcome = OutcomeLost

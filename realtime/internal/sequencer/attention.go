@@ -96,7 +96,7 @@ func (a *attention) poll(now time.Time) time.Duration {
 		return min(max(awakePoll, 2*a.commit), awakePollMax)
 	case dozing:
 		return min(max(dozingPoll, now.Sub(a.since)/1000), sleep)
-	default:
-		return sleep
+	case asleep:
 	}
+	return sleep
 }

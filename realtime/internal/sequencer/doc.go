@@ -55,8 +55,8 @@
 // open for longer than the owner is awake. So the owner dozes on while some
 // transaction holds the lock of a writer on the outbox, and looks each 10 ms, later
 // each thousandth of the time since it has begun to, at most each 250 ms. The lock
-// is there until the transaction's rows are seen, or are rolled back with their
-// savepoint, and that of a prepared transaction is, too. An owner that notifications do not
+// stays until the transaction's rows are seen, or are rolled back with their savepoint;
+// a prepared transaction holds it, too. An owner that notifications do not
 // reach (Config.Poll), or that keeps the gate closed for as long as its term
 // (Config.Pooled), looks at least each 50 ms.
 //

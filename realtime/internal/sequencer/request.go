@@ -84,8 +84,12 @@ func (r *request) size() int { return int(r.weight) }
 func (r *request) together(next *request) bool { return r.group != 0 && r.group == next.group }
 
 // repeatable says that publishing it a second time does nothing that the first
-// has not done.
-func (r *request) repeatable() bool { return r.Key != "" || r.Version > 0 }
+// has not done. A version alone does not: one of another epoch may have come
+// between, after which the old one counts as new.
+func (r *request) repeatable() bool { return r.Key != "" }
+
+// mayBeLeftOut says that it may rightly have published nothing.
+func (r *request) mayBeLeftOut() bool { return r.Key != "" || r.Version > 0 }
 
 // withdraw reports whether the request will certainly not be published.
 func (r *request) withdraw() bool { return r.state.CompareAndSwap(queued, withdrawn) }

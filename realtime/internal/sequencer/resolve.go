@@ -67,8 +67,7 @@ func (s *Sequencer) conclude(gone []*handover, found map[string]Result) {
 		case isThere:
 			s.finish(r, Answer{Result: result})
 		case r.repeatable(), h.row.id == 0 && time.Since(h.row.since) < leastAge:
-			// Its key or its version keeps it from being published twice, or it was never
-			// inserted: what was published is not removed before that age.
+			// Its key keeps it from being published twice, or it was never inserted: what was published is not removed before that age.
 			again = append(again, r)
 		default: // taken and not there: the database lost its last commits, or the history was removed
 			s.finish(r, Answer{Err: ErrOutcomeUnknown})
@@ -174,7 +173,7 @@ func leftOut(ctx context.Context, conn *pgx.Conn, list []*handover, found map[st
 	var versions []*int64
 	for _, h := range list {
 		r := h.request
-		if _, done := found[h.origin]; done || !r.repeatable() {
+		if _, done := found[h.origin]; done || !r.mayBeLeftOut() {
 			continue
 		}
 		origins, channels, keys = append(origins, h.origin), append(channels, r.Channel), append(keys, orNull(r.Key))

@@ -121,6 +121,7 @@ func (f *finisher) flush(ctx context.Context, batch []*finishing) error {
 		}
 
 		f.meters.ran(item.attempt, stateOf(item.out.state))
+		f.tally.ended(item.attempt, &item.out, item.attempt.waited, item.attempt.took)
 
 		if item.out.waits() {
 			f.retried(item.out.delay)

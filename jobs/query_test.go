@@ -38,6 +38,11 @@ func TestGetReadsEveryField(t *testing.T) {
 		Progress:  &Progress{Percent: 40, Message: "half", At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
 		CreatedAt: job.CreatedAt, ScheduledAt: job.CreatedAt, StartedAt: &job.CreatedAt, FinishedAt: &job.CreatedAt,
 	}
+	require.Len(t, job.Timeline, 2)
+	require.Equal(t, "plain text", job.Timeline[0].Error.Message)
+	require.Equal(t, job.Error, job.Timeline[1].Error)
+
+	want.Timeline = job.Timeline
 	require.Equal(t, want, job)
 
 	encoded, err := json.Marshal(job)
@@ -149,7 +154,7 @@ func TestCancelAndRetryByState(t *testing.T) {
 
 				job, err := call(t.Context(), id)
 				row := read(t, db, id)
-				row.WaitingFor = "" // only Get looks for that
+				row.WaitingFor, row.Timeline = job.WaitingFor, job.Timeline // only Get looks for these
 				require.Equal(t, job, row)
 
 				if want == "" {

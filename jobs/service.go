@@ -36,6 +36,7 @@ type Service struct {
 	sweeper   *sweeper
 	operator  *operator
 	retention *retention
+	tally     *tally
 	deliverer *deliverer
 	worker    *worker
 
@@ -87,6 +88,8 @@ func (s *Service) assemble() error {
 	s.scheduler = newScheduler(s.pool, s.accept, s.log)
 	s.reports = newReportWriter(s.pool, s.log)
 
+	s.tally = newTally(&s.cfg)
+
 	waker := newWaker()
 	s.follower = newFollower(s.cfg.Queues, waker.wake, s.promoter.expect)
 
@@ -105,6 +108,7 @@ func (s *Service) assemble() error {
 		tracer:    s.cfg.Tracer,
 	}
 	d.finisher.meters, s.scheduler.meters = s.meters, s.meters
+	d.finisher.tally = s.tally
 
 	client, err := newRiver(&s.cfg, d, waker, s.lease.mayClaim)
 	if err != nil {
@@ -112,7 +116,7 @@ func (s *Service) assemble() error {
 	}
 
 	s.sweeper = newSweeper(&s.cfg, s.lease, s.attempts)
-	s.sweeper.meters = s.meters
+	s.sweeper.meters, s.sweeper.tally = s.meters, s.tally
 	s.operator = newOperator(s)
 	s.deliverer = newDeliverer(s.pool, s.cfg.Callbacks, s.meters, s.log)
 	s.retention = newRetention(&s.cfg)
@@ -120,6 +124,7 @@ func (s *Service) assemble() error {
 
 	s.group.Add("lease", s.lease)
 	s.group.Add("report writer", s.reports)
+	s.group.Add("tally", s.tally)
 	s.group.Add("finisher", d.finisher)
 	s.group.Add("announcer", d.announcer)
 	s.group.Add("runners", d.runners)

@@ -46,6 +46,7 @@ type sweeper struct {
 	log      *slog.Logger
 	every    time.Duration
 	meters   *meters
+	tally    *tally
 }
 
 func newSweeper(cfg *Config, l *lease, held *attempts) *sweeper {
@@ -171,9 +172,7 @@ func (s *sweeper) forget(a *attempt) bool {
 
 // rescue frees one batch of lost attempts and returns how many there were.
 func (s *sweeper) rescue(ctx context.Context, own []int64) (int, error) {
-	failure, _ := json.Marshal(Failure{ //nolint:errchkjson // strings and a bool
-		Code: CodeWorkerLost, Message: "the node that ran this attempt is gone", Retryable: true,
-	})
+	failure, _ := json.Marshal(lostFailure()) //nolint:errchkjson // strings and a bool
 
 	type rescued struct {
 		id       int64
@@ -216,6 +215,7 @@ func (s *sweeper) rescue(ctx context.Context, own []int64) (int, error) {
 
 	for _, r := range list {
 		s.meters.rescue(stateOf(rivertype.JobState(r.state)))
+		s.tally.lost(r.function, r.id, rivertype.JobState(r.state))
 	}
 
 	if len(list) > 0 {

@@ -48,7 +48,7 @@ func (s *Service) Timeline(ctx context.Context, job *Job) ([]TimelineEntry, erro
 	var (
 		elements [][]byte
 		name     string
-		entries  = []TimelineEntry{}
+		entries  []TimelineEntry
 	)
 
 	_, err = pgx.ForEachRow(rows, []any{&elements, &name}, func() error {

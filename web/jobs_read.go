@@ -71,7 +71,7 @@ func (s *Server) jobAfterWait(c *fiber.Ctx) (jobs.Job, error) {
 
 func (s *Server) getJob(c *fiber.Ctx) error {
 	job, err := s.jobAfterWait(c)
-	if err == nil && job.Timeline == nil { // it was waited for
+	if err == nil && job.Timeline == nil && job.StartedAt != nil { // it was waited for
 		job.Timeline, err = s.cfg.Jobs.Timeline(c.UserContext(), &job)
 	}
 	if err != nil {

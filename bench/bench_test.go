@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -53,6 +58,43 @@ func TestFiguresOfASample(t *testing.T) {
 	}
 	require.InDelta(t, 99, percentile(hundred, 99), 0)
 	require.InDelta(t, 100, percentile(hundred, 100), 0)
+}
+
+func TestProcessorTimeOfAProcess(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+	_, _, parent := processorTime(os.Getpid())
+	require.Equal(t, os.Getppid(), parent)
+	require.Eventually(t, func() bool {
+		own, _, _ := processorTime(os.Getpid())
+		return own > 0 // the look itself takes some, and so does whatever else runs here
+	}, 30*time.Second, time.Microsecond)
+
+	own, children, parent := processorTime(-1)
+	require.Zero(t, own+children)
+	require.Zero(t, parent)
+}
+
+// The peer says what it has done in two lines, with a line from us between them.
+func TestTalkToGraphile(t *testing.T) {
+	t.Parallel()
+	looks := 0
+	used := func() processor {
+		looks++
+		return processor{process: time.Duration(looks) * time.Second, postgres: time.Duration(looks) * 2 * time.Second}
+	}
+	var told strings.Builder
+	d, err := talkToGraphile(bufio.NewScanner(strings.NewReader("{\"filled\": true}\n{\"rate\": 5}\n")), &told, used, 1000)
+	require.NoError(t, err)
+	require.Equal(t, "\n", told.String())
+	require.Equal(t, drained{rate: 5, jobs: 1000, used: processor{time.Second, 2 * time.Second}}, d)
+	require.InDelta(t, 1000, d.processMicros(), 0)
+	require.InDelta(t, 2000, d.postgresMicros(), 0)
+
+	_, err = talkToGraphile(bufio.NewScanner(strings.NewReader("{\"filled\": true}\n")), &told, used, 1000)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF, "it ended early")
 }
 
 // The yardstick must do what it is compared in: two instances number the same

@@ -1,14 +1,14 @@
 // Command bench measures what the documents claim, on this machine, side by
 // side with what they compare against. bench/run builds and starts it:
 //
-//	bench/run [-quick] [-alone] [-rounds N] [MEASURE …]
+//	bench/run [-quick] [-alone] [-rounds N] [-profile FILE] [MEASURE …]
 //
 // Jobs:
 //
 //	http        submissions over HTTP against one River Insert a request
 //	pickup      from the enqueue call to the function's first line, 50 jobs/s
 //	wait        submit and wait for a no-op JavaScript function, over HTTP
-//	drain       no-op jobs against graphile-worker (needs node)
+//	drain       no-op jobs, without and with results, against graphile-worker (needs node)
 //
 // Realtime:
 //
@@ -39,5 +39,8 @@
 //   - direct.go is publishing under row locks, the yardstick of instances.
 //
 // -quick has tiny sizes, to see that a measure works; its figures mean nothing.
-// -alone leaves Channels out.
+// -alone leaves Channels out. -profile writes a CPU profile of the measuring process, in which Apps run.
+//
+// drain also counts processor time for each job, of the side's own process and of Postgres, from /proc: on a busy
+// machine that moves less than a rate does. Where there is no /proc it is 0.
 package main

@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os/exec"
-	"path/filepath"
-	"strconv"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-dev/millrace"
 	"github.com/millrace-dev/millrace/internal/postgres"
@@ -20,89 +19,143 @@ import (
 )
 
 const (
-	drainJobs  = 20_000
-	drainSlots = 1000
+	drainJobs   = 30_000
+	drainQuick  = 2_000
+	drainSlots  = 1000
+	drainResult = 200 // bytes of a stored result
 )
 
-// drain compares how fast a backlog of no-op jobs is worked off: from the first
-// start to the last row that is finished.
+// drained is one queue that was worked off.
+type drained struct {
+	rate float64 // jobs/s, from the first start to the last row that says that its job is done
+	jobs int
+	used processor
+}
+
+// drain compares how fast a backlog of no-op jobs is worked off.
 func drain(ctx context.Context, opt options) error {
 	return withCluster(ctx, func(c *postgres.Cluster) error {
-		var ours, theirs []float64
-		for range opt.rounds {
-			a, err := drainGraphile(ctx, c, opt)
-			if err != nil {
-				return err
-			}
-			b, err := drainMillrace(ctx, c)
-			if err != nil {
-				return err
-			}
-			theirs, ours = append(theirs, a), append(ours, b)
+		sides := []struct {
+			name  string
+			drain func() (drained, error)
+		}{
+			{"graphile-worker tuned", func() (drained, error) { return drainGraphile(ctx, c, opt) }},
+			{"millrace", func() (drained, error) { return drainMillrace(ctx, c, opt, nil) }},
+			{"millrace, results of 200 bytes, every end heard", func() (drained, error) { return drainResults(ctx, c, opt) }},
 		}
-		heading(fmt.Sprintf("Draining %d no-op jobs, one process", drainJobs),
-			"graphile-worker tuned, jobs/s", "millrace, jobs/s", "ratio of medians")
-		fmt.Printf("| %.0f | %.0f | %.2f |\n", median(theirs), median(ours), median(ours)/median(theirs))
+		seen := make([][]drained, len(sides))
+		for range opt.rounds {
+			for i, side := range sides {
+				d, err := side.drain()
+				if err != nil {
+					return err
+				}
+				seen[i] = append(seen[i], d)
+			}
+		}
+		heading(fmt.Sprintf("Draining %d no-op jobs, one process, %s", opt.size(drainJobs, drainQuick), opt.roundsText()),
+			"medians", "jobs/s", "of graphile-worker", "its processor us/job", "Postgres' us/job")
+		peer := medianOf(seen[0], drained.perSecond)
+		for i, side := range sides {
+			fmt.Printf("| %s | %.0f | %.2f | %.1f | %.1f |\n", side.name, medianOf(seen[i], drained.perSecond),
+				medianOf(seen[i], drained.perSecond)/peer,
+				medianOf(seen[i], drained.processMicros), medianOf(seen[i], drained.postgresMicros))
+		}
+		atLeast("Without results", medianOf(seen[1], drained.perSecond)/peer, 1, "of graphile-worker's rate")
+		atLeast("With results", medianOf(seen[2], drained.perSecond)/peer, 0.8, "of graphile-worker's rate")
 		return nil
 	})
 }
 
-// drainMillrace fills a queue while nobody works on it, then starts an App.
-func drainMillrace(ctx context.Context, c *postgres.Cluster) (rate float64, err error) {
-	if err := fill(ctx, c); err != nil {
-		return 0, err
+func (d drained) perSecond() float64 { return d.rate }
+func (d drained) processMicros() float64 {
+	return float64(d.used.process.Microseconds()) / float64(d.jobs)
+}
+func (d drained) postgresMicros() float64 {
+	return float64(d.used.postgres.Microseconds()) / float64(d.jobs)
+}
+
+func medianOf(all []drained, figure func(drained) float64) float64 {
+	figures := make([]float64, len(all))
+	for i, d := range all {
+		figures[i] = figure(d)
+	}
+	return median(figures)
+}
+
+// drainMillrace fills a queue while nobody works on it, then starts an App. Each job returns result.
+func drainMillrace(ctx context.Context, c *postgres.Cluster, opt options, result any) (d drained, err error) {
+	n := opt.size(drainJobs, drainQuick)
+	postmaster, err := postmasterOf(ctx, c)
+	if err == nil {
+		err = fill(ctx, c, n)
+	}
+	if err != nil {
+		return drained{}, err
 	}
 	var first, ran atomic.Int64
 	register := func(app *millrace.App) {
 		millrace.Handle(app, "bench.drain", func(context.Context, json.RawMessage) (any, error) {
 			first.CompareAndSwap(0, time.Now().UnixNano())
 			ran.Add(1)
-			return nil, nil
+			return result, nil
 		})
 	}
-	var took time.Duration
+	before := processorOf(postmaster, os.Getpid())
+	d.jobs = n
 	err = withApp(ctx, c, drainSlots, register, func(*millrace.App) error {
-		err := waitDrained(ctx, c, func() bool { return ran.Load() >= drainJobs })
-		took = time.Since(time.Unix(0, first.Load()))
+		err := waitDrained(ctx, c, func() bool { return ran.Load() >= int64(n) })
+		d.rate = float64(n) / time.Since(time.Unix(0, first.Load())).Seconds()
+		d.used = processorOf(postmaster, os.Getpid()).minus(before)
 		return err
 	})
-	if err == nil && ran.Load() != drainJobs {
-		err = fmt.Errorf("%d jobs ran %d times", drainJobs, ran.Load())
+	if err == nil && ran.Load() != int64(n) {
+		err = fmt.Errorf("%d jobs ran %d times", n, ran.Load())
 	}
-	return drainJobs / took.Seconds(), err
+	return d, err
+}
+
+// drainResults is drainMillrace with a result in every row, while another session hears the end of every job.
+func drainResults(ctx context.Context, c *postgres.Cluster, opt options) (d drained, err error) {
+	var heard atomic.Int64
+	ears, err := listenTo(ctx, c.URL(), "millrace_jobs", func(payload []byte) {
+		heard.Add(int64(strings.Count(string(payload), " completed ")))
+	})
+	if err != nil {
+		return drained{}, err
+	}
+	d, err = drainMillrace(ctx, c, opt, strings.Repeat("r", drainResult-2)) // two quotes
+	for wait := 0; err == nil && heard.Load() < int64(d.jobs); wait++ {
+		if wait == 1000 {
+			err = fmt.Errorf("the ends of %d jobs were heard, of %d", heard.Load(), d.jobs)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return d, errors.Join(err, ears.stop())
 }
 
 // waitDrained returns when every job has run and its row says so.
 func waitDrained(ctx context.Context, c *postgres.Cluster, allRan func() bool) error {
-	conn, err := postgres.Connect(ctx, c.URL(), "bench")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	for ctx.Err() == nil {
-		left := 1
-		if allRan() {
-			const unfinished = "select count(*) from millrace.river_job where finalized_at is null"
-			if err := conn.QueryRow(ctx, unfinished).Scan(&left); err != nil {
-				return err
+	return withConn(ctx, c, func(conn *pgx.Conn) error {
+		for ctx.Err() == nil {
+			left := 1
+			if allRan() {
+				const unfinished = "select count(*) from millrace.river_job where finalized_at is null"
+				if err := conn.QueryRow(ctx, unfinished).Scan(&left); err != nil {
+					return err
+				}
 			}
+			if left == 0 {
+				return nil
+			}
+			time.Sleep(2 * time.Millisecond)
 		}
-		if left == 0 {
-			return nil
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-	return ctx.Err()
+		return ctx.Err()
+	})
 }
 
 // fill submits the backlog through an App that works on another queue.
-func fill(ctx context.Context, c *postgres.Cluster) error {
-	conn, err := postgres.Connect(ctx, c.URL(), "bench")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-
+func fill(ctx context.Context, c *postgres.Cluster, n int) error {
 	app, err := millrace.New(millrace.Config{
 		DatabaseURL: c.URL(), Addr: "127.0.0.1:0", Queues: map[string]int{"elsewhere": 1}, Logger: slog.New(slog.DiscardHandler),
 	})
@@ -113,33 +166,15 @@ func fill(ctx context.Context, c *postgres.Cluster) error {
 	if err := app.Start(ctx); err != nil {
 		return err
 	}
-	batch := make([]jobs.Submission, drainJobs)
+	batch := make([]jobs.Submission, n)
 	for i := range batch {
 		batch[i] = jobs.Submission{Function: "bench.drain", Input: json.RawMessage(`{"pad":"` + strings.Repeat("x", 64) + `"}`)}
 	}
-	if _, err = conn.Exec(ctx, "truncate millrace.river_job cascade"); err == nil {
+	if err = execute(ctx, c, "truncate millrace.river_job cascade"); err == nil {
 		_, err = app.Jobs().SubmitMany(ctx, batch)
 	}
 	if err == nil {
-		_, err = conn.Exec(ctx, "vacuum analyze millrace.river_job")
+		err = execute(ctx, c, "vacuum analyze millrace.river_job")
 	}
 	return errors.Join(err, app.Stop(ctx))
-}
-
-// drainGraphile runs the peer's own program, which prints its rate as JSON.
-func drainGraphile(ctx context.Context, c *postgres.Cluster, opt options) (float64, error) {
-	cmd := exec.CommandContext(ctx, "node", filepath.Join(opt.peers, "graphile", "drain.mjs"), c.TCPURL(), strconv.Itoa(drainJobs))
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return 0, fmt.Errorf("run graphile-worker: %w: %s", err, stderr.String())
-	}
-	var result struct {
-		Rate float64 `json:"rate"`
-	}
-	if err := json.Unmarshal(out, &result); err != nil {
-		return 0, fmt.Errorf("read graphile-worker's figure: %w", err)
-	}
-	return result.Rate, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 	"time"
@@ -19,6 +20,8 @@ type options struct {
 	rounds int
 	quick  bool // sizes that show that a measure works, and say nothing more
 	alone  bool // leaves out the peers that have to be installed
+	// profile is where this process' CPU profile goes; empty for none.
+	profile string
 }
 
 // size is how many of something there are.
@@ -57,6 +60,7 @@ func measures() []measure {
 		{"wait", submitAndWait},
 		{"publish", publish},
 		{"drain", drain},
+		{"finished", finished},
 		{"fanout", fanout},
 		{"steady", steady},
 		{"instances", instances},
@@ -90,6 +94,7 @@ func run(args []string) error {
 	fs.IntVar(&opt.rounds, "rounds", 5, "rounds of each side")
 	fs.BoolVar(&opt.quick, "quick", false, "tiny sizes, to see that a measure works: the figures mean nothing")
 	fs.BoolVar(&opt.alone, "alone", false, "leave Channels out of fanout, publish and steady")
+	fs.StringVar(&opt.profile, "profile", "", "write a CPU profile of the measuring process, in which Apps run, to this file")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -107,12 +112,31 @@ func run(args []string) error {
 	case opt.rounds < 1:
 		return errors.New("-rounds must be at least 1")
 	}
-	for _, m := range chosen {
-		if err := m.run(ctx, opt); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+	return profiled(opt.profile, func() error {
+		for _, m := range chosen {
+			if err := m.run(ctx, opt); err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
 		}
+		return nil
+	})
+}
+
+// profiled writes a CPU profile of what f does, unless file is empty.
+func profiled(file string, f func() error) error {
+	if file == "" {
+		return f()
 	}
-	return nil
+	to, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(to); err != nil {
+		return errors.Join(err, to.Close())
+	}
+	err = f()
+	pprof.StopCPUProfile()
+	return errors.Join(err, to.Close())
 }
 
 func find(name string) (measure, bool) {

@@ -1,12 +1,15 @@
 // node drain.mjs DATABASE_URL JOBS
-// Fills graphile-worker's queue with no-op jobs, works it off with the settings
-// that drain fastest, and prints {"rate": jobs per second}: from the first start
-// to the moment when no job is left.
+// Fills graphile-worker's queue with no-op jobs, prints {"filled": true} and
+// waits for a line. Then it works the queue off with the settings that drain
+// fastest, and prints {"rate": jobs per second}: from the first start to the
+// moment when no job is left. It ends at the next line.
+import { createInterface } from 'node:readline';
 import { Logger, makeWorkerUtils, run } from 'graphile-worker';
 import pg from 'pg';
 
 const [, , url, count] = process.argv;
 const jobs = Number(count);
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const pool = new pg.Pool({ connectionString: url, max: 40 });
 const logger = new Logger(() => () => {});
 const utils = await makeWorkerUtils({ pgPool: pool, logger });
@@ -19,6 +22,8 @@ for (let i = 0; i < jobs; i += 1000) {
   await utils.addJobs(Array.from({ length: size }, () => ({ identifier: 'noop', payload })));
 }
 await pool.query('vacuum analyze graphile_worker._private_jobs');
+console.log(JSON.stringify({ filled: true }));
+await lines.next();
 
 let first = 0;
 let done = 0;
@@ -44,6 +49,7 @@ const left = async () =>
   (await pool.query('select count(*)::int as n from graphile_worker._private_jobs')).rows[0].n;
 while (done < jobs || (await left()) > 0) await new Promise((resolve) => setTimeout(resolve, 2));
 const seconds = (performance.now() - first) / 1000;
-await runner.stop();
 console.log(JSON.stringify({ rate: jobs / seconds }));
+await lines.next();
+await runner.stop();
 process.exit(0);

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/millrace-dev/millrace/internal/safedial"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/realtime"
 )
@@ -68,6 +69,13 @@ type Config struct {
 	// DrainTimeout is how long running jobs may go on after Stop was called;
 	// 0 means 30 s.
 	DrainTimeout time.Duration
+
+	// AllowPrivateCallbacks lets callbacks go to any address, port and scheme, this
+	// machine's own included: for development, and for networks in which everybody
+	// who may submit jobs is trusted.
+	AllowPrivateCallbacks bool
+	// AllowHTTPCallbacks lets them go by http too, to public addresses.
+	AllowHTTPCallbacks bool
 
 	// Version is shown in /openapi.json.
 	Version string
@@ -140,6 +148,10 @@ func (c Config) validateLimits() error {
 		errs = append(errs, errors.New("DrainTimeout must not be negative"))
 	}
 	return errors.Join(errs...)
+}
+
+func (c Config) callbacks() safedial.Policy {
+	return safedial.Policy{AllowPrivate: c.AllowPrivateCallbacks, AllowHTTP: c.AllowHTTPCallbacks}
 }
 
 // public reports whether others than this machine can reach the address.

@@ -28,6 +28,10 @@ func Timeout(d time.Duration) Option { return func(s *jobs.Settings) { s.Timeout
 // Backoff is how long a job waits between two attempts.
 func Backoff(b jobs.Backoff) Option { return func(s *jobs.Settings) { s.Backoff = b } }
 
+// Callback tells the end of the function's jobs to a URL, but for jobs that say
+// another one.
+func Callback(c jobs.Callback) Option { return func(s *jobs.Settings) { s.Callback = &c } }
+
 // Concurrency is how many jobs of the function run at once, over all instances.
 func Concurrency(n int) Option { return func(s *jobs.Settings) { s.Limits.Concurrency = n } }
 

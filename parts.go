@@ -17,6 +17,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/auth"
 	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/internal/telemetry"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/migrations"
 	"github.com/millrace-dev/millrace/realtime"
@@ -26,6 +27,9 @@ import (
 
 // stopTimeout bounds the stop of each part but the jobs service.
 const stopTimeout = 15 * time.Second
+
+// tracerTimeout bounds the export of the last traces.
+const tracerTimeout = 5 * time.Second
 
 // parts is one assembled instance.
 type parts struct {
@@ -37,6 +41,7 @@ type parts struct {
 	listenPool *pgxpool.Pool // nil: River may listen on pool
 	listener   *postgres.Listener
 	metrics    *prometheus.Registry
+	tracer     *telemetry.Tracer // nil: off
 	auth       *auth.Store
 	functions  *functions.Service
 	jobs       *jobs.Service
@@ -56,6 +61,9 @@ func assemble(ctx context.Context, cfg Config, natives []func(*functions.Service
 		}
 	}
 	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if p.tracer, err = telemetry.FromEnv(ctx, cfg.Version, p.nodeID); err != nil {
+		return nil, err
+	}
 	if p.routes, err = findRoutes(ctx, p.cfg); err != nil {
 		return nil, err
 	}
@@ -134,7 +142,7 @@ func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 		Pool: p.pool, Listener: p.listener, ListenPool: p.listenPool, Executor: p.functions,
 		NodeID: p.nodeID, NodeName: p.cfg.NodeName, Queues: p.cfg.Queues,
 		Retention: p.cfg.Retention,
-		Deliver: p.links.deliver, Logger: p.cfg.Logger,
+		Deliver:   p.links.deliver, Metrics: p.metrics, Tracer: p.tracer, Callbacks: p.cfg.callbacks(), Logger: p.cfg.Logger,
 	})
 	if err != nil {
 		return fmt.Errorf("make jobs: %w", err)
@@ -146,7 +154,7 @@ func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 	p.web, err = web.New(web.Config{
 		Addr: p.cfg.Addr, Jobs: p.jobs, Functions: p.functions, Hub: p.hub, Auth: p.auth,
 		ConnectionLimit: p.cfg.ConnectionLimit, AllowedOrigins: p.cfg.AllowedOrigins, PublicURL: p.cfg.PublicURL, Version: p.cfg.Version,
-		UI: ui.Files(), Metrics: p.metrics,
+		UI: ui.Files(), Metrics: p.metrics, Tracer: p.tracer,
 		Ready: p.readiness(), Logger: p.cfg.Logger,
 	})
 	if err != nil {
@@ -208,7 +216,17 @@ func (p *parts) start(ctx context.Context) error {
 func (p *parts) stop(ctx context.Context) error {
 	err := p.group.Stop(ctx)
 	p.closePools()
+	p.stopTracer(ctx)
 	return err
+}
+
+// stopTracer exports what is left of the traces. A collector that does not answer holds nothing up for long.
+func (p *parts) stopTracer(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, tracerTimeout)
+	defer cancel()
+	if err := p.tracer.Shutdown(ctx); err != nil {
+		p.cfg.Logger.WarnContext(ctx, "the last traces were not exported", "err", err)
+	}
 }
 
 // readiness is what work needs.

@@ -116,6 +116,11 @@
 // Stop drains: no more claims; running attempts until its context ends; then their contexts end and what is not
 // finished is handed back with the attempt not counted. The node's row goes last.
 //
-// River enters here and nowhere else. The package imports internal/postgres and internal/service, and neither realtime
+// Callbacks: a trigger records that one is to be sent in the statement that ends the job, whoever's it is; deliverer sends
+// what is recorded, on every node. Metrics: meters and depths; nil meters count nothing. Traces: traceparent stands in the
+// row's "run", and internal/telemetry makes the spans.
+//
+// River enters here and nowhere else. The package imports internal/postgres, internal/service, internal/safedial and
+// internal/telemetry, and neither realtime
 // nor functions: those meet it through Executor and Config.Deliver.
 package jobs

@@ -7,6 +7,7 @@ drop function millrace.retry_job(bigint);
 drop function millrace.cancel_job(bigint, boolean);
 drop function millrace.enqueue(text, jsonb, jsonb);
 drop function millrace.reserve_key(text, bytea);
+drop function millrace.callback_wrong(jsonb);
 drop function millrace.hash_part(bytea);
 drop function millrace.job_input_wrong(jsonb);
 drop function millrace.job_options(jsonb);

@@ -136,7 +136,7 @@ declare
         "timeout": ["string", "number"], "run_at": ["string"], "delay": ["string", "number"], "tags": ["array"],
         "idempotency_key": ["string"], "backoff": ["string", "number", "array", "object"],
         "unique": ["boolean", "string", "object"], "debounce": ["string", "number", "object", "boolean"],
-        "throttle": ["string", "object", "boolean"]}';
+        "throttle": ["string", "object", "boolean"], "callback": ["string", "object"], "traceparent": ["string"]}';
     ten_years constant bigint := 10 * 366 * 86400 * 1000000000::bigint;
     duration constant text := ' is a duration such as 500ms, 10s, 2h, or a number of seconds';
     bad  text;
@@ -235,6 +235,25 @@ begin
 end
 $$;
 
+-- What is wrong with a callback's shape, null when nothing is. Which addresses
+-- it may lead to the instances say, when they deliver.
+create function millrace.callback_wrong(callback jsonb) returns text
+    language sql immutable parallel safe
+    set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when callback is null then null
+        when jsonb_typeof(callback -> 'url') is distinct from 'string'
+            then 'callback is a URL, or {"url": "https://…", "events": ["completed", "failed", "cancelled"]}'
+        when callback - '{url,events}'::text[] <> '{}' then 'callback has url and events, and nothing else'
+        when length(callback ->> 'url') > 2000 or callback ->> 'url' !~* '^https?://[^/?#@\s]+([/?][!-~]*)?$'
+            then 'callback: its url must be one such as https://example.com/hooks/jobs'
+        when callback ? 'events' and (jsonb_typeof(callback -> 'events') <> 'array'
+            or not callback -> 'events' <@ '["completed", "failed", "cancelled"]')
+            then 'callback: its events are completed, failed and cancelled'
+    end
+$$;
+
 -- One part of the hash that tells the requests of an idempotency key apart: the
 -- same as for submissions that do not come by SQL.
 create function millrace.hash_part(part bytea) returns bytea
@@ -313,6 +332,8 @@ declare
     own_rule jsonb;
     run      jsonb;
     metadata jsonb := '{}';
+    callback constant jsonb := case jsonb_typeof(given -> 'callback') when 'string'
+        then jsonb_build_object('url', given -> 'callback') else given -> 'callback' end;
     reserved record;
     job      bigint;
 begin
@@ -335,12 +356,14 @@ begin
     end if;
 
     select o.* into opts from millrace.job_options(given) o;
-    opts.wrong := array_remove(opts.wrong || millrace.job_input_wrong(body), null);
+    opts.wrong := array_remove(opts.wrong || millrace.job_input_wrong(body) || millrace.callback_wrong(callback)
+        || case when given ->> 'traceparent' !~ '^(00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})?$'
+            then 'traceparent must be a W3C traceparent' end, null);
     if cardinality(opts.wrong) > 0 then
         raise exception 'millrace.enqueue: %', array_to_string(opts.wrong, '; ')
             using errcode = '22023',
             hint = 'The options are: queue, priority, max_attempts, timeout, run_at, delay, tags, idempotency_key, '
-                'backoff, unique, debounce, throttle.';
+                'backoff, unique, debounce, throttle, callback, traceparent.';
     end if;
 
     select coalesce(
@@ -355,10 +378,12 @@ begin
             hint = 'A function is known when it is deployed, or when a program that has it has started.';
     end if;
 
-    run := jsonb_strip_nulls(jsonb_build_object('timeout_ms', nullif(opts.timeout_ns, 0) / 1000000, 'backoff', opts.backoff));
+    run := jsonb_strip_nulls(jsonb_build_object('timeout_ms', nullif(opts.timeout_ns, 0) / 1000000, 'backoff', opts.backoff,
+        'trace', nullif(given ->> 'traceparent', '')));
     if run <> '{}' then
         metadata := jsonb_build_object('run', run);
     end if;
+    metadata := metadata || jsonb_strip_nulls(jsonb_build_object('callback', coalesce(callback, settings -> 'callback')));
     own_rule := opts.rule;
     opts.rule := coalesce(opts.rule, (select jsonb_build_object(s.key, s.value) from jsonb_each(settings) s
         where s.key in ('unique', 'debounce', 'throttle') limit 1));
@@ -381,7 +406,9 @@ begin
                 || int8send(coalesce(opts.timeout_ns, 0)) || int8send(coalesce(opts.delay_ns, 0))
                 || int8send(coalesce((extract(epoch from opts.run_at) * 1000000)::bigint, -62135596800000000)))
             || coalesce(millrace.hash_part(convert_to(millrace.rule_text(own_rule), 'UTF8')), '')
-            || coalesce(millrace.hash_part(convert_to(millrace.backoff_text(opts.backoff), 'UTF8')), ''))) r;
+            || coalesce(millrace.hash_part(convert_to(millrace.backoff_text(opts.backoff), 'UTF8')), '')
+            || coalesce(millrace.hash_part(convert_to((callback ->> 'url') || coalesce((select string_agg(' ' || e.value, '' order by e.n)
+                from jsonb_array_elements_text(callback -> 'events') with ordinality e (value, n)), ''), 'UTF8')), ''))) r;
         if not reserved.fresh then
             return reserved.id;
         end if;

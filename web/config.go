@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace-dev/millrace/functions"
 	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/internal/telemetry"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/realtime"
 )
@@ -58,6 +59,8 @@ type Config struct {
 
 	// Metrics gets the server's own metrics, and everything in it is shown at /metrics. Nil: a registry of its own.
 	Metrics *prometheus.Registry
+	// Tracer makes spans of requests; nil makes none.
+	Tracer  *telemetry.Tracer
 	Version string       // shown in /openapi.json
 	Logger  *slog.Logger // nil: silence. Requests are logged at debug, refused ones at info, failed ones at error
 }

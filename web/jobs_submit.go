@@ -24,14 +24,16 @@ type submission struct {
 
 // options are jobs.Options in JSON. Durations are texts as in the query.
 type options struct {
-	Queue          string     `json:"queue"`
-	Priority       int        `json:"priority"`
-	MaxAttempts    int        `json:"max_attempts"`
-	Timeout        duration   `json:"timeout"`
-	RunAt          *time.Time `json:"run_at"`
-	Delay          duration   `json:"delay"`
-	Tags           []string   `json:"tags"`
-	IdempotencyKey string     `json:"idempotency_key"`
+	Queue          string         `json:"queue"`
+	Priority       int            `json:"priority"`
+	MaxAttempts    int            `json:"max_attempts"`
+	Timeout        duration       `json:"timeout"`
+	RunAt          *time.Time     `json:"run_at"`
+	Delay          duration       `json:"delay"`
+	Tags           []string       `json:"tags"`
+	IdempotencyKey string         `json:"idempotency_key"`
+	Callback       *jobs.Callback `json:"callback"`
+	Traceparent    string         `json:"traceparent"`
 
 	// As package jobs reads them.
 	Backoff  json.RawMessage `json:"backoff"`
@@ -122,6 +124,8 @@ func (s submission) job(who auth.Identity) (jobs.Submission, error) {
 		Delay:          time.Duration(s.Options.Delay),
 		Tags:           s.Options.Tags,
 		IdempotencyKey: ownJobKey(who, s.Options.IdempotencyKey),
+		Callback:       s.Options.Callback,
+		Traceparent:    s.Options.Traceparent,
 	}}
 	if s.Options.RunAt != nil {
 		sub.Options.RunAt = *s.Options.RunAt
@@ -146,6 +150,7 @@ func (s *Server) submitToFunction(c *fiber.Ctx) error {
 		Delay:          q.duration("delay"),
 		Tags:           q.list("tags"),
 		IdempotencyKey: ownJobKey(identityOf(c), c.Get(headerIdempotencyKey)),
+		Callback:       q.callback(),
 	}}
 	wait := q.wait()
 	given := options{

@@ -18,6 +18,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/internal/telemetry"
 	"github.com/millrace-dev/millrace/web/doors"
 )
 
@@ -29,6 +30,7 @@ type request struct {
 	begin    time.Time
 	route    *Route // nil when no route matched
 	identity auth.Identity
+	span     telemetry.Span
 	body     *body // nil until a handler opened it
 }
 
@@ -145,6 +147,7 @@ func (s *Server) record(c *fiber.Ctx, r *request) {
 		path = r.route.Path
 	}
 	s.metrics.observe(c.Method(), path, status, took)
+	r.span.Answered(status)
 	level := slog.LevelDebug
 	if status >= http.StatusBadRequest {
 		level = slog.LevelInfo

@@ -80,6 +80,7 @@ func optionParams() []Param {
 		{"query", "backoff", "The wait between attempts: 10s, or a list such as 1s,1m, or JSON {kind, first, max, factor, jitter}."},
 		{"query", "unique", "true, a key such as input.id, or JSON {key, period, replace}: another submission has the first one's job."},
 		{"query", "debounce", "A time such as 10s, or JSON {period, max, key}: one job of submissions that follow each other."},
+		{"query", "callback", "A URL that the job's end is told to, or JSON {url, events}."},
 		{"query", "throttle", "5/1m, or JSON {limit, period, key, drop}: so many jobs in a period."},
 	}
 }
@@ -113,7 +114,7 @@ const (
 func (s *Server) table() []Route {
 	var all []Route
 	for _, part := range [][]Route{
-		s.jobRoutes(), s.steeringRoutes(), s.seeingRoutes(), s.queueRoutes(), s.scheduleRoutes(), s.functionRoutes(), s.channelRoutes(), s.doorRoutes(), s.namespaceRoutes(), s.keyRoutes(), s.operationRoutes(), s.pageRoutes(),
+		s.jobRoutes(), s.steeringRoutes(), s.seeingRoutes(), s.queueRoutes(), s.scheduleRoutes(), s.callbackRoutes(), s.functionRoutes(), s.channelRoutes(), s.doorRoutes(), s.namespaceRoutes(), s.keyRoutes(), s.operationRoutes(), s.pageRoutes(),
 	} {
 		all = append(all, part...)
 	}
@@ -278,7 +279,7 @@ func (s *Server) guard(route *Route) fiber.Handler {
 		r.route = route
 		ctx, cancel := s.context(route.Timeout)
 		defer cancel()
-		c.SetUserContext(ctx)
+		c.SetUserContext(s.trace(ctx, c, r))
 		if err := s.authorise(c, r); err != nil {
 			return err
 		}

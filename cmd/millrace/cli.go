@@ -23,6 +23,7 @@ type commandLine struct {
 	Operations  operationsCmd  `cmd:"" group:"jobs" help:"Follow and end what is done with many jobs at once."`
 	Queues      queuesCmd      `cmd:"" group:"jobs" help:"List, pause and resume queues."`
 	Schedules   schedulesCmd   `cmd:"" group:"jobs" help:"Make, list, pause and run schedules; preview cron expressions."`
+	Callbacks   callbacksCmd   `cmd:"" group:"jobs" help:"List and repeat the callbacks of a job; show and rotate their secret."`
 	Tail        tailCmd        `cmd:"" group:"realtime" help:"Print what happens on channels, live."`
 	Publish     publishCmd     `cmd:"" group:"realtime" help:"Publish a message to a channel."`
 	Channels    channelsCmd    `cmd:"" group:"realtime" help:"List channels, read history and presence."`

@@ -91,7 +91,7 @@ func (d *devCmd) serve(ctx context.Context, out *streams, db devDatabase, key st
 	}
 	app, err := millrace.New(millrace.Config{
 		Tokens:      issuer,
-		DatabaseURL: db.url, Addr: d.Addr, AllowedOrigins: d.AllowedOrigins, DrainTimeout: drainLimit,
+		DatabaseURL: db.url, Addr: d.Addr, AllowedOrigins: d.AllowedOrigins, DrainTimeout: drainLimit, AllowPrivateCallbacks: true,
 		Version: version, Logger: d.logger(out.err),
 	})
 	if err != nil {

@@ -19,14 +19,16 @@ type serveCmd struct {
 	databaseFlags
 	logFlags
 	tokenFlags
-	Addr           string         `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on. Default: ${default}."`
-	ListenURL      string         `env:"MILLRACE_LISTEN_URL" placeholder:"URL" help:"Direct address of the same Postgres, when --database-url goes through a transaction-pooling proxy."`
-	Listen         string         `env:"MILLRACE_LISTEN" enum:"auto,notify,poll" default:"auto" help:"How to learn what other instances do: ${enum}. Auto polls where only a transaction-pooling proxy is reachable. Default: ${default}."`
-	ChannelLimit   int            `env:"MILLRACE_CHANNEL_LIMIT" default:"128" placeholder:"N" help:"Channels that one connection may have. Default: ${default}."`
-	AllowedOrigins []string       `placeholder:"ORIGIN" help:"Sites whose pages may call the API and open sockets, such as https://app.example.com."`
-	PublicURL      string         `env:"MILLRACE_PUBLIC_URL" placeholder:"URL" help:"Address that browsers know, such as https://jobs.example.com, when a proxy that speaks TLS stands in front."`
-	Queues         map[string]int `default:"default=100" mapsep:"," placeholder:"NAME=N" help:"Queues to work on, and how many jobs of each to run at once. Default: ${default}."`
-	Keep           keepFlag       `env:"MILLRACE_KEEP" placeholder:"STATE=TIME,…" help:"How long finished jobs are kept whose function does not say it: completed=1d,failed=30d,cancelled=7d, which is the default. 0 is not at all, forever is for ever."`
+	Addr                  string         `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on. Default: ${default}."`
+	ListenURL             string         `env:"MILLRACE_LISTEN_URL" placeholder:"URL" help:"Direct address of the same Postgres, when --database-url goes through a transaction-pooling proxy."`
+	Listen                string         `env:"MILLRACE_LISTEN" enum:"auto,notify,poll" default:"auto" help:"How to learn what other instances do: ${enum}. Auto polls where only a transaction-pooling proxy is reachable. Default: ${default}."`
+	ChannelLimit          int            `env:"MILLRACE_CHANNEL_LIMIT" default:"128" placeholder:"N" help:"Channels that one connection may have. Default: ${default}."`
+	AllowedOrigins        []string       `placeholder:"ORIGIN" help:"Sites whose pages may call the API and open sockets, such as https://app.example.com."`
+	PublicURL             string         `env:"MILLRACE_PUBLIC_URL" placeholder:"URL" help:"Address that browsers know, such as https://jobs.example.com, when a proxy that speaks TLS stands in front."`
+	AllowPrivateCallbacks bool           `env:"MILLRACE_ALLOW_PRIVATE_CALLBACKS" help:"Let callbacks go to private addresses, any port, and http: only where everybody who may submit jobs is trusted."`
+	AllowHTTPCallbacks    bool           `name:"allow-http-callbacks" env:"MILLRACE_ALLOW_HTTP_CALLBACKS" help:"Let callbacks go to public addresses by http too."`
+	Queues                map[string]int `default:"default=100" mapsep:"," placeholder:"NAME=N" help:"Queues to work on, and how many jobs of each to run at once. Default: ${default}."`
+	Keep                  keepFlag       `env:"MILLRACE_KEEP" placeholder:"STATE=TIME,…" help:"How long finished jobs are kept whose function does not say it: completed=1d,failed=30d,cancelled=7d, which is the default. 0 is not at all, forever is for ever."`
 }
 
 // Run is called by kong. It serves until the first signal and then drains.
@@ -41,18 +43,20 @@ func (s *serveCmd) Run(ctx context.Context, out *streams) error {
 		return err
 	}
 	app, err := millrace.New(millrace.Config{
-		Tokens:         issuer,
-		DatabaseURL:    s.DatabaseURL,
-		ListenURL:      s.ListenURL,
-		Listen:         s.Listen,
-		ChannelLimit:   s.ChannelLimit,
-		Addr:           s.Addr,
-		AllowedOrigins: s.AllowedOrigins,
-		PublicURL:      s.PublicURL,
-		Version:        version,
-		Queues:         s.Queues,
-		Retention:      jobs.Retention(s.Keep),
-		Logger:         s.logger(out.err),
+		Tokens:                issuer,
+		DatabaseURL:           s.DatabaseURL,
+		ListenURL:             s.ListenURL,
+		Listen:                s.Listen,
+		ChannelLimit:          s.ChannelLimit,
+		Addr:                  s.Addr,
+		AllowedOrigins:        s.AllowedOrigins,
+		PublicURL:             s.PublicURL,
+		Version:               version,
+		Queues:                s.Queues,
+		AllowPrivateCallbacks: s.AllowPrivateCallbacks,
+		AllowHTTPCallbacks:    s.AllowHTTPCallbacks,
+		Retention:             jobs.Retention(s.Keep),
+		Logger:                s.logger(out.err),
 	})
 	if err != nil {
 		return usagef("%v", err)

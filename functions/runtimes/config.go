@@ -25,14 +25,15 @@ const (
 
 // Config is what a function's `export const config = {…}` asks for. Zero fields mean the platform's defaults.
 type Config struct {
-	Queue       string       `json:"queue,omitempty"`
-	Priority    int          `json:"priority,omitempty"`     // 1 (first) to 4 (last)
-	MaxAttempts int          `json:"max_attempts,omitempty"` // 1 to 100
-	Timeout     Milliseconds `json:"timeout_ms,omitempty"`   // of one attempt
-	Backoff     jobs.Backoff `json:"backoff,omitzero"`
-	Memory      int64        `json:"memory,omitempty"` // bytes
-	Schedules   []Schedule   `json:"schedules,omitempty"`
-	Retention   Retention    `json:"retention,omitzero"`
+	Queue       string         `json:"queue,omitempty"`
+	Priority    int            `json:"priority,omitempty"`     // 1 (first) to 4 (last)
+	MaxAttempts int            `json:"max_attempts,omitempty"` // 1 to 100
+	Timeout     Milliseconds   `json:"timeout_ms,omitempty"`   // of one attempt
+	Backoff     jobs.Backoff   `json:"backoff,omitzero"`
+	Memory      int64          `json:"memory,omitempty"` // bytes
+	Schedules   []Schedule     `json:"schedules,omitempty"`
+	Callback    *jobs.Callback `json:"callback,omitempty"` // of jobs that say none
+	Retention   Retention      `json:"retention,omitzero"`
 
 	// Limits over all instances, see jobs.Limits.
 	Concurrency    int    `json:"concurrency,omitempty"`
@@ -67,6 +68,7 @@ func (c Config) Settings(version string) jobs.Settings {
 		Throttle:    c.Throttle,
 		Schema:      c.Schema,
 		Limits:      c.limits(),
+		Callback:    c.Callback,
 		Retention:   c.Retention.settings(),
 	}
 }
@@ -99,6 +101,7 @@ func ConfigOf(settings jobs.Settings) Config {
 		Concurrency:    settings.Limits.Concurrency,
 		ConcurrencyKey: settings.Limits.ConcurrencyKey,
 		Rate:           rateOf(settings.Limits.Rate),
+		Callback:       settings.Callback,
 		Retention:      retentionOf(settings.Retention),
 	}
 }
@@ -115,6 +118,7 @@ func ConfigOf(settings jobs.Settings) Config {
 //	schedule     when to run it: a cron expression, or {cron, timezone, input, overlap, catchUp, catchUpWindow, jitter}
 //	schedules    a list of them, each with a name if it likes
 //	retention    how long finished jobs are kept: {completed, failed, cancelled}, each as "30d", 0 or "forever"
+//	callback     where the end of its jobs is told: a URL, or {url, events}
 //	memory       limit of one call, as "64MB", "128MiB" or a number of bytes, at most maxMemory
 //	concurrency     jobs running at once over all instances; with
 //	concurrencyKey  a path or template on the input, of each of its values
@@ -196,11 +200,13 @@ func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
 		p.config.ConcurrencyKey = p.text("config.concurrencyKey", raw)
 	case "rate":
 		p.rate(raw)
+	case "callback":
+		p.callback(raw)
 	case "retention":
 		p.retention(raw)
 	default:
 		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory, "+
-			"schedule, schedules, retention, concurrency, concurrencyKey, rate, unique, debounce, throttle, schema", shortened(key))
+			"schedule, schedules, callback, retention, concurrency, concurrencyKey, rate, unique, debounce, throttle, schema", shortened(key))
 	}
 }
 

@@ -18,6 +18,8 @@ import (
 //	runAt            an RFC 3339 time, which is what JSON makes of a Date
 //	tags             array of strings
 //	idempotencyKey   string
+//	callback         a URL, or {url, events}
+//	traceparent      a W3C trace context; that of the function's own attempt without one
 //	backoff, unique, debounce, throttle     as in a function's config
 //
 // Ranges are checked by the job service, which all submissions pass. Unknown keys are an error.
@@ -53,6 +55,10 @@ func setOption(options *jobs.Options, key string, raw json.RawMessage) (err erro
 		target = &options.MaxAttempts
 	case "tags":
 		target = &options.Tags
+	case "callback":
+		target = &options.Callback
+	case "traceparent":
+		target = &options.Traceparent
 	case "idempotencyKey":
 		target = &options.IdempotencyKey
 	case "runAt":

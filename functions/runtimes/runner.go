@@ -64,6 +64,7 @@ type Call struct {
 	Input       json.RawMessage
 	Attempt     int // 1 on the first attempt
 	MaxAttempts int
+	Traceparent string          // W3C trace context of the attempt; empty if there is none
 	Deadline    time.Time       // zero if there is none
 	Event       json.RawMessage // what led to the job, an object; empty if nothing was said
 }

@@ -94,10 +94,11 @@ type description struct {
 	MaxAttempts int             `json:"maxAttempts"`
 	Deadline    *int64          `json:"deadline"` // milliseconds since 1970
 	Event       json.RawMessage `json:"event"`
+	Traceparent string          `json:"traceparent,omitempty"`
 }
 
 func describe(request runtimes.Call) description {
-	d := description{JobID: request.JobID, Attempt: request.Attempt, MaxAttempts: request.MaxAttempts, Event: request.Event}
+	d := description{JobID: request.JobID, Attempt: request.Attempt, MaxAttempts: request.MaxAttempts, Event: request.Event, Traceparent: request.Traceparent}
 	if len(d.Event) == 0 {
 		d.Event = json.RawMessage("null")
 	}

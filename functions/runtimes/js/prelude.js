@@ -195,7 +195,7 @@
   const log = (level) => (message, fields) => {
     host("log", level, show(message), fields === undefined ? "" : inspect(fields));
   };
-  const context = ({ jobId, attempt, maxAttempts, deadline, event }) => {
+  const context = ({ jobId, attempt, maxAttempts, traceparent, deadline, event }) => {
     const logger = log("info");
     logger.debug = log("debug");
     logger.info = logger;
@@ -205,6 +205,7 @@
       jobId,
       attempt,
       maxAttempts,
+      traceparent,
       deadline: deadline === null ? null : new DateOf(deadline),
       event,
       progress: (percent, message) => {

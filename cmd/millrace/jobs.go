@@ -32,7 +32,7 @@ type jobsListCmd struct {
 	Queue    string `placeholder:"NAME" help:"Only jobs of this queue."`
 	Tag      string `placeholder:"TAG" help:"Only jobs with this tag."`
 	Schedule string `placeholder:"NAME" help:"Only jobs of this schedule."`
-	Key      string `placeholder:"KEY" help:"Only jobs whose limits are counted by this key."`
+	Key      string `name:"limit-key" placeholder:"KEY" help:"Only jobs whose limits are counted by this key."`
 	Error    string `placeholder:"TEXT" help:"Only jobs with this text in their last failure."`
 
 	After  time.Time `placeholder:"TIME" help:"Only jobs made at this time or later, such as 2026-01-31T08:00:00Z."`

@@ -17,6 +17,9 @@ func (h *Hub) catchUp(ctx context.Context, request *protocol.SubscribeRequest) e
 	if h.broker == nil {
 		return nil
 	}
+	if request.Token == "" && h.may(connectionOf(ctx), ActionSubscribe, request.Channel) != nil {
+		return nil // it will be refused
+	}
 	err := h.broker.read.CatchUp(ctx, request.Channel, reader.Position{Offset: request.Offset, Epoch: request.Epoch})
 	if err != nil {
 		h.log.Warn("a subscriber is further than this instance", slog.String("channel", request.Channel), slog.Any("err", err))

@@ -108,7 +108,8 @@
 // runs one attempt, finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive, sweeper
 // looks for lost attempts, operator works on bulk operations, retention deletes old jobs, promoter makes waiting jobs available on time, follower looks for
 // what transactions have enqueued, scheduler fires
-// schedules. Seeing: watcher and queries.
+// schedules. Seeing: watcher, queries, and tally, which counts what becomes of attempts in memory and writes it every few
+// seconds beside the finisher: a kill loses that much of the counts, never of the jobs.
 //
 // # Lifecycle
 //

@@ -16,7 +16,7 @@ const (
 	maxListLimit     = 500
 
 	// listWindow is how many rows one page looks at when no index serves its filters.
-	listWindow = 50_000
+	listWindow = 30_000
 
 	// listBody is the most bytes of an input and of an output in a list.
 	listBody = 16 << 10
@@ -122,7 +122,7 @@ func (s *Service) listFloor(ctx context.Context, query *ListQuery, before int64)
 	switch {
 	case query.Schedule != "":
 		sql, args = listScheduleFloorSQL, []any{before, listScheduleWindow, query.Schedule}
-	case !query.windowed():
+	case !windowed(query):
 		return 0, nil
 	}
 
@@ -145,7 +145,7 @@ func (s *Service) listFloor(ctx context.Context, query *ListQuery, before int64)
 
 // windowed reports whether the filters find jobs that no index has together. A state alone has one, and so have ids,
 // which a time alone is.
-func (q *ListQuery) windowed() bool {
+func windowed(q *ListQuery) bool {
 	timed := !q.CreatedAfter.IsZero() || !q.CreatedBefore.IsZero()
 
 	return q.Function != "" || q.Queue != "" || q.Tag != "" || q.Key != "" || q.Error != "" || q.State != "" && timed
@@ -178,7 +178,7 @@ func listStatement(query *ListQuery, before, floor int64, limit int) (sql string
 		}
 	}
 
-	for _, filter := range query.conditions() {
+	for _, filter := range conditionsOf(query) {
 		args = append(args, filter.value)
 		text.WriteString(" and " + strings.ReplaceAll(filter.condition, "$%", "$"+strconv.Itoa(len(args))))
 	}

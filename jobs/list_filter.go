@@ -25,8 +25,8 @@ type condition struct {
 	value     any
 }
 
-// conditions are the filters that are set, but for the state.
-func (q *ListQuery) conditions() []condition {
+// conditionsOf returns the filters that are set, but for the state.
+func conditionsOf(q *ListQuery) []condition {
 	var set []condition
 
 	for _, filter := range []struct{ value, condition string }{
@@ -57,7 +57,7 @@ func (q *ListQuery) conditions() []condition {
 func withinJSON(text string) string {
 	encoded, _ := json.Marshal(text) //nolint:errchkjson // a string
 
-	return strings.ToLower(strings.Trim(string(encoded[1:len(encoded)-1]), "\x00"))
+	return strings.ToLower(string(encoded[1 : len(encoded)-1]))
 }
 
 // listSpan narrows a page to the ids that jobs of the wanted time may have: least at least, and below before. Jobs that

@@ -159,15 +159,9 @@ func (s *Service) FunctionStats(ctx context.Context, query FunctionStatsQuery) (
 
 // prepare fills the defaults, rounds, and returns which rows are read: those of minutes or of hours.
 func (q *FunctionStatsQuery) prepare(now time.Time) (source time.Duration, err error) {
+	q.To = cmp.Or(q.To, now)
+	q.From = cmp.Or(q.From, q.To.Add(-time.Hour))
 	wrong := &ValidationError{}
-
-	if q.To.IsZero() {
-		q.To = now
-	}
-
-	if q.From.IsZero() {
-		q.From = q.To.Add(-time.Hour)
-	}
 
 	if !q.From.Before(q.To) {
 		wrong.add("from", "must be before to")

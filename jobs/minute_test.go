@@ -30,7 +30,7 @@ func TestQuantilesAreWithinTheirBound(t *testing.T) {
 	var pairs []int32
 	for bucket, n := range h {
 		if n > 0 {
-			pairs = append(pairs, int32(bucket), int32(n)) //nolint:gosec // small
+			pairs = append(pairs, int32(bucket), int32(n))
 		}
 	}
 

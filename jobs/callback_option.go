@@ -36,10 +36,10 @@ func (r *row) want(c *Callback) {
 
 // canonical tells callbacks of requests apart.
 func (c *Callback) canonical() []byte {
-	text := c.URL
+	text := []byte(c.URL)
 	for _, event := range c.Events {
-		text += " " + string(event)
+		text = append(append(text, ' '), event...)
 	}
 
-	return []byte(text)
+	return text
 }

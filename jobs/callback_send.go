@@ -66,9 +66,9 @@ func (d *delivering) send(ctx context.Context, client *http.Client, policy safed
 	now := time.Now()
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "millrace")
-	request.Header.Set("webhook-id", d.messageID)
-	request.Header.Set("webhook-timestamp", strconv.FormatInt(now.Unix(), 10))
-	request.Header.Set("webhook-signature", signCallback(secrets, d.messageID, now, d.body))
+	request.Header.Set("Webhook-Id", d.messageID)
+	request.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
+	request.Header.Set("Webhook-Signature", signCallback(secrets, d.messageID, now, d.body))
 
 	answer, err := client.Do(request)
 	if err != nil {
@@ -134,7 +134,7 @@ func (d *delivering) answered(answer *http.Response) delivered {
 	default:
 		seconds, _ := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 32)
 
-		return d.again(status, fmt.Sprintf("answered %d", status), time.Duration(seconds)*time.Second) //nolint:gosec // 32 bits
+		return d.again(status, fmt.Sprintf("answered %d", status), time.Duration(seconds)*time.Second)
 	}
 }
 

@@ -162,7 +162,7 @@ func TestEveryEndIsTold(t *testing.T) {
 	exec(t, db, `update millrace.river_job set state = 'running', attempt = max_attempts, attempted_at = now(), attempted_by = '{dead}' where id = $1`, lost)
 	_, body = hook.next(t)
 	require.Equal(t, "job.failed", body["type"])
-	require.Contains(t, body["data"].(map[string]any)["error"], "code") //nolint:forcetypeassert // the test ends
+	require.Contains(t, body["data"].(map[string]any)["error"], "code")
 }
 
 func TestOnlyChosenEventsAreTold(t *testing.T) {

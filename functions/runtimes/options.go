@@ -45,24 +45,15 @@ func ParseOptions(raw []byte) (jobs.Options, error) {
 }
 
 func setOption(options *jobs.Options, key string, raw json.RawMessage) (err error) {
-	var target any
+	if target := plainOption(options, key); target != nil {
+		if err := json.Unmarshal(raw, target); err != nil {
+			return fmt.Errorf("the option %s cannot be %s", key, shortened(raw))
+		}
+
+		return nil
+	}
+
 	switch key {
-	case "queue":
-		target = &options.Queue
-	case "priority":
-		target = &options.Priority
-	case "maxAttempts":
-		target = &options.MaxAttempts
-	case "tags":
-		target = &options.Tags
-	case "callback":
-		target = &options.Callback
-	case "traceparent":
-		target = &options.Traceparent
-	case "idempotencyKey":
-		target = &options.IdempotencyKey
-	case "runAt":
-		target = &options.RunAt
 	case "timeout":
 		return durationOption(&options.Timeout, key, raw)
 	case "delay":
@@ -82,12 +73,30 @@ func setOption(options *jobs.Options, key string, raw json.RawMessage) (err erro
 	default:
 		return fmt.Errorf("there is no option %q", shortened(key))
 	}
+}
 
-	if err := json.Unmarshal(raw, target); err != nil {
-		return fmt.Errorf("the option %s cannot be %s", key, shortened(raw))
+// plainOption is where an option goes that is decoded as it is, nil for the others.
+func plainOption(options *jobs.Options, key string) any {
+	switch key {
+	case "queue":
+		return &options.Queue
+	case "priority":
+		return &options.Priority
+	case "maxAttempts":
+		return &options.MaxAttempts
+	case "tags":
+		return &options.Tags
+	case "callback":
+		return &options.Callback
+	case "traceparent":
+		return &options.Traceparent
+	case "idempotencyKey":
+		return &options.IdempotencyKey
+	case "runAt":
+		return &options.RunAt
+	default:
+		return nil
 	}
-
-	return nil
 }
 
 func durationOption(target *time.Duration, key string, raw json.RawMessage) error {

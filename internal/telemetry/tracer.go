@@ -40,10 +40,10 @@ func (t *Tracer) Request(ctx context.Context, method, route string) (context.Con
 		return ctx, Span{}
 	}
 
-	ctx, span := t.tracer.Start(ctx, method+" "+route, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+	ctx, span := t.tracer.Start(ctx, method+" "+route, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes( //nolint:spancheck // whoever gets the Span ends it
 		attribute.String("http.request.method", method), attribute.String("http.route", route)))
 
-	return ctx, Span{span}
+	return ctx, Span{span} //nolint:spancheck // as above
 }
 
 // Answered ends the span of a request.
@@ -77,9 +77,9 @@ func (t *Tracer) Submit(ctx context.Context, function string, n int) (context.Co
 		about = append(about, attribute.Int("messaging.batch.message_count", n))
 	}
 
-	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(about...))
+	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(about...)) //nolint:spancheck // whoever gets the Span ends it
 
-	return ctx, Span{span}
+	return ctx, Span{span} //nolint:spancheck // as above
 }
 
 // Job tells a submission's span which job it made.
@@ -120,9 +120,9 @@ func (t *Tracer) Run(ctx context.Context, a *Attempt) (context.Context, Span) {
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: submission}))
 	}
 
-	ctx, span := t.tracer.Start(ctx, "run "+a.Function, options...)
+	ctx, span := t.tracer.Start(ctx, "run "+a.Function, options...) //nolint:spancheck // whoever gets the Span ends it
 
-	return ctx, Span{span}
+	return ctx, Span{span} //nolint:spancheck // as above
 }
 
 func messaging(kind, operation, function string) []attribute.KeyValue {

@@ -14,11 +14,9 @@ import (
 // gives it to the subscriber together with what the history has. It does not look whether the subscriber has been
 // further than this instance, by another one that was faster: that is waited for here.
 func (h *Hub) catchUp(ctx context.Context, request *protocol.SubscribeRequest) error {
-	if h.broker == nil {
+	refused := request.Token == "" && h.may(connectionOf(ctx), ActionSubscribe, request.Channel) != nil
+	if h.broker == nil || refused {
 		return nil
-	}
-	if request.Token == "" && h.may(connectionOf(ctx), ActionSubscribe, request.Channel) != nil {
-		return nil // it will be refused
 	}
 	err := h.broker.read.CatchUp(ctx, request.Channel, reader.Position{Offset: request.Offset, Epoch: request.Epoch})
 	if err != nil {

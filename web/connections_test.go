@@ -40,8 +40,8 @@ func TestConnectionsAreManaged(t *testing.T) {
 	}
 	count := e.do(http.MethodGet, "/v1/connections?user=ada", key, "")
 	require.Equal(t, http.StatusOK, count.status, count.body)
-	require.JSONEq(t, `{"connections":1}`, string(count.body))
-	require.JSONEq(t, `{"connections":0}`, string(e.do(http.MethodGet, "/v1/connections?user=ada&client=x", key, "").body))
+	require.JSONEq(t, `{"connections":1}`, count.body)
+	require.JSONEq(t, `{"connections":0}`, e.do(http.MethodGet, "/v1/connections?user=ada&client=x", key, "").body)
 	require.Equal(t, http.StatusForbidden, e.do(http.MethodGet, "/v1/connections?user=ada", e.key("channels:presence:*"), "").status)
 	order("disconnect", `{"user":"ada","code":4500,"reason":"banned"}`)
 	await(t, ada, `"code":4500,"reason":"banned","reconnect":false`)

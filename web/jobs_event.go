@@ -37,17 +37,17 @@ func binaryEvent(c *fiber.Ctx) *cloudEvent {
 		return nil
 	}
 	event := &cloudEvent{attributes: map[string]json.RawMessage{}}
-	c.Context().Request.Header.VisitAll(func(name, value []byte) {
+	for name, value := range c.Context().Request.Header.All() {
 		attribute, ok := strings.CutPrefix(strings.ToLower(string(name)), eventPrefix)
 		if !ok {
-			return
+			continue
 		}
 		text, err := url.PathUnescape(string(value)) // section 3.1.3.2 of the HTTP binding
 		if err != nil {
 			text = string(value)
 		}
 		event.attributes[attribute], _ = json.Marshal(text) //nolint:errchkjson // a text
-	})
+	}
 	if kind := c.Get(fiber.HeaderContentType); kind != "" {
 		event.attributes["datacontenttype"], _ = json.Marshal(kind) //nolint:errchkjson // a text
 	}

@@ -245,10 +245,11 @@ func (s *Server) submit(c *fiber.Ctx, sub jobs.Submission, wait time.Duration) e
 	}
 	c.Set(fiber.HeaderLocation, jobPath(job.ID))
 	status := http.StatusAccepted
-	if outcome != "" || wait > 0 && job.State.Finished() {
+	awaited := wait > 0 && job.State.Finished()
+	if outcome != "" || awaited {
 		status = http.StatusOK
 	}
-	if preferred(c.Get("Prefer"), "return") == "minimal" && !(wait > 0 && job.State.Finished()) {
+	if preferred(c.Get("Prefer"), "return") == "minimal" && !awaited {
 		c.Set("Preference-Applied", "return=minimal")
 		return writeJSON(c, status, accepted{job.ID, job.Function, job.State, outcome})
 	}

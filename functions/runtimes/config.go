@@ -166,48 +166,48 @@ func (p *parser) mistakef(format string, args ...any) {
 	p.mistakes = append(p.mistakes, fmt.Sprintf(format, args...))
 }
 
-func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
-	switch key {
-	case "queue":
-		p.queue(raw)
-	case "priority":
+// options are what a configuration may say, and how it is read.
+var options = map[string]func(p *parser, raw json.RawMessage, maxMemory int64){
+	"queue": func(p *parser, raw json.RawMessage, _ int64) { p.queue(raw) },
+	"priority": func(p *parser, raw json.RawMessage, _ int64) {
 		p.config.Priority = p.integer("config.priority", raw, 1, 4)
-	case "retries":
+	},
+	"retries": func(p *parser, raw json.RawMessage, _ int64) {
 		p.config.MaxAttempts = 1 + p.integer("config.retries", raw, 0, MaxRetries)
-	case "maxAttempts":
+	},
+	"maxAttempts": func(p *parser, raw json.RawMessage, _ int64) {
 		p.config.MaxAttempts = p.integer("config.maxAttempts", raw, 1, 1+MaxRetries)
-	case "timeout":
-		p.config.Timeout = p.duration("config.timeout", raw)
-	case "backoff":
-		p.config.Backoff = said(p, raw, jobs.ParseBackoff)
-	case "unique":
-		p.config.Unique = said(p, raw, jobs.ParseUnique)
-	case "debounce":
-		p.config.Debounce = said(p, raw, jobs.ParseDebounce)
-	case "throttle":
-		p.config.Throttle = said(p, raw, jobs.ParseThrottle)
-	case "schema":
-		p.schema(raw)
-	case "schedule":
-		p.schedule("config.schedule", "1", raw)
-	case "schedules":
-		p.schedules(raw)
-	case "memory":
-		p.memory(raw, maxMemory)
-	case "concurrency":
+	},
+	"timeout":   func(p *parser, raw json.RawMessage, _ int64) { p.config.Timeout = p.duration("config.timeout", raw) },
+	"backoff":   func(p *parser, raw json.RawMessage, _ int64) { p.config.Backoff = said(p, raw, jobs.ParseBackoff) },
+	"unique":    func(p *parser, raw json.RawMessage, _ int64) { p.config.Unique = said(p, raw, jobs.ParseUnique) },
+	"debounce":  func(p *parser, raw json.RawMessage, _ int64) { p.config.Debounce = said(p, raw, jobs.ParseDebounce) },
+	"throttle":  func(p *parser, raw json.RawMessage, _ int64) { p.config.Throttle = said(p, raw, jobs.ParseThrottle) },
+	"schema":    func(p *parser, raw json.RawMessage, _ int64) { p.schema(raw) },
+	"schedule":  func(p *parser, raw json.RawMessage, _ int64) { p.schedule("config.schedule", "1", raw) },
+	"schedules": func(p *parser, raw json.RawMessage, _ int64) { p.schedules(raw) },
+	"memory":    func(p *parser, raw json.RawMessage, maxMemory int64) { p.memory(raw, maxMemory) },
+	"concurrency": func(p *parser, raw json.RawMessage, _ int64) {
 		p.config.Concurrency = p.integer("config.concurrency", raw, 1, jobs.MaxConcurrency)
-	case "concurrencyKey":
+	},
+	"concurrencyKey": func(p *parser, raw json.RawMessage, _ int64) {
 		p.config.ConcurrencyKey = p.text("config.concurrencyKey", raw)
-	case "rate":
-		p.rate(raw)
-	case "callback":
-		p.callback(raw)
-	case "retention":
-		p.retention(raw)
-	default:
+	},
+	"rate":      func(p *parser, raw json.RawMessage, _ int64) { p.rate(raw) },
+	"callback":  func(p *parser, raw json.RawMessage, _ int64) { p.callback(raw) },
+	"retention": func(p *parser, raw json.RawMessage, _ int64) { p.retention(raw) },
+}
+
+func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
+	read, ok := options[key]
+	if !ok {
 		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory, "+
 			"schedule, schedules, callback, retention, concurrency, concurrencyKey, rate, unique, debounce, throttle, schema", shortened(key))
+
+		return
 	}
+
+	read(p, raw, maxMemory)
 }
 
 // queueName and its length are River's, as in package jobs.
@@ -246,9 +246,7 @@ func (p *parser) duration(what string, raw json.RawMessage) Milliseconds {
 // said reads what package jobs has a grammar for.
 func said[T any](p *parser, raw json.RawMessage, parse func([]byte, jobs.DurationParser) (T, error)) T {
 	value, err := parse(raw, ParseDuration)
-
-	var wrong *jobs.ValidationError
-	if errors.As(err, &wrong) {
+	if wrong, is := errors.AsType[*jobs.ValidationError](err); is {
 		for _, field := range wrong.Fields {
 			p.mistakef("config.%s %s, not %s", field.Field, field.Message, shortened(raw))
 		}

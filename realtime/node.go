@@ -35,11 +35,18 @@ func newNode(h *Hub) (*centrifuge.Node, error) {
 	return node, nil
 }
 
+// leftEarly is what the node calls an error when a client goes while its subscription is being set up. Anybody may do
+// that, and the time of a token may be over just then.
+const leftEarly = "client closed or unsubscribed after adding subscription"
+
 // logNode passes on the messages of the node's warnings and errors. Fields that could hold what users sent are
 // left out.
 func (h *Hub) logNode(entry centrifuge.LogEntry) {
 	level := slog.LevelWarn
-	if entry.Level == centrifuge.LogLevelError {
+	switch {
+	case entry.Message == leftEarly:
+		level = slog.LevelDebug
+	case entry.Level == centrifuge.LogLevelError:
 		level = slog.LevelError
 	}
 	attrs := []slog.Attr{slog.Any("err", entry.Error)}

@@ -9,6 +9,7 @@
 //	pickup      from the enqueue call to the function's first line, 50 jobs/s
 //	wait        submit and wait for a no-op JavaScript function, over HTTP
 //	drain       no-op jobs, without and with results, against graphile-worker (needs node)
+//	finished    reading, pickup and drain beside ten million finished jobs (some minutes to fill; 10 GB of disk)
 //
 // Realtime:
 //

@@ -105,21 +105,21 @@
 // # Parts
 //
 // Submission: submitter groups, inserter inserts. Running: River's client claims through pilot and claimer, dispatcher
-// runs one attempt, finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive, sweeper
-// looks for lost attempts, operator works on bulk operations, retention deletes old jobs, promoter makes waiting jobs available on time, follower looks for
-// what transactions have enqueued, scheduler fires
-// schedules. Seeing: watcher, queries, and tally, which counts what becomes of attempts in memory and writes it every few
-// seconds beside the finisher: a kill loses that much of the counts, never of the jobs.
+// runs one attempt, finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive,
+// sweeper looks for lost attempts, operator works on bulk operations, retention deletes old jobs, promoter makes waiting
+// jobs available on time, follower looks for what transactions have enqueued, scheduler fires schedules. Seeing: watcher,
+// queries, and tally, which counts what becomes of attempts in memory and writes it every few seconds beside the
+// finisher: a kill loses that much of the counts, never of the jobs.
+//
+// Callbacks: a trigger records that one is to be sent in the statement that ends the job, whoever's it is; deliverer sends
+// what is recorded, on every node. Metrics: meters and depths; nil meters count nothing. Traces: traceparent stands in the
+// row's "run", and internal/telemetry makes the spans.
 //
 // # Lifecycle
 //
 // New registers with the listener, which is started after it. Start registers the node, then River begins to claim.
 // Stop drains: no more claims; running attempts until its context ends; then their contexts end and what is not
 // finished is handed back with the attempt not counted. The node's row goes last.
-//
-// Callbacks: a trigger records that one is to be sent in the statement that ends the job, whoever's it is; deliverer sends
-// what is recorded, on every node. Metrics: meters and depths; nil meters count nothing. Traces: traceparent stands in the
-// row's "run", and internal/telemetry makes the spans.
 //
 // River enters here and nowhere else. The package imports internal/postgres, internal/service, internal/safedial and
 // internal/telemetry, and neither realtime

@@ -16,7 +16,7 @@ type watchResult struct {
 }
 
 // Wait returns a job when it has finished. When ctx ends first, it returns the job as it then stands together with
-// ctx's error.
+// ctx's error. The job comes without what Get looks for besides its row: the timeline and what it waits for.
 //
 // Errors: ErrNotFound, also when the job is deleted meanwhile, ErrStopped, ctx's.
 func (s *Service) Wait(ctx context.Context, id int64) (Job, error) {
@@ -27,7 +27,7 @@ func (s *Service) Wait(ctx context.Context, id int64) (Job, error) {
 	finished, release := s.watcher.wait(id)
 	defer release()
 
-	job, err := s.Get(ctx, id)
+	job, err := getJob(ctx, s.pool, id, wholeBodies)
 	if err != nil || job.State.Finished() {
 		return job, err
 	}
@@ -38,7 +38,7 @@ func (s *Service) Wait(ctx context.Context, id int64) (Job, error) {
 		case result.gone:
 			return Job{}, fmt.Errorf("job %d: %w", id, ErrNotFound)
 		case len(result.job.Omitted) > 0:
-			return s.Get(ctx, id)
+			return getJob(ctx, s.pool, id, wholeBodies)
 		}
 
 		return result.job, nil
@@ -50,7 +50,7 @@ func (s *Service) Wait(ctx context.Context, id int64) (Job, error) {
 	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
 	defer cancel()
 
-	if latest, err := s.Get(look, id); err == nil {
+	if latest, err := getJob(look, s.pool, id, wholeBodies); err == nil {
 		job = latest
 	}
 

@@ -71,7 +71,12 @@ func (s *Server) jobAfterWait(c *fiber.Ctx) (jobs.Job, error) {
 
 func (s *Server) getJob(c *fiber.Ctx) error {
 	job, err := s.jobAfterWait(c)
-	if err == nil && job.Timeline == nil && job.StartedAt != nil { // it was waited for
+	switch waited := job.Timeline == nil; {
+	case err != nil:
+		return err
+	case waited && !job.State.Finished():
+		job, err = s.readableJob(c)
+	case waited && job.StartedAt != nil:
 		job.Timeline, err = s.cfg.Jobs.Timeline(c.UserContext(), &job)
 	}
 	if err != nil {

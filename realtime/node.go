@@ -2,14 +2,20 @@ package realtime
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"github.com/centrifugal/centrifuge"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // newNode makes the centrifuge node behind a hub. This file, the handlers, the session and the stream are
 // where centrifuge enters; nothing of it leaves the package.
+//
+// A node gathers its registry by itself, once a minute and to the end of the process. So it has one that holds nothing
+// else: what others show in Config.Registry asks the database, which may be closed by then.
 func newNode(h *Hub) (*centrifuge.Node, error) {
+	own := prometheus.NewRegistry()
 	node, err := centrifuge.New(centrifuge.Config{
 		Name:                       h.config.NodeID,
 		LogLevel:                   centrifuge.LogLevelWarn,
@@ -23,11 +29,14 @@ func newNode(h *Hub) (*centrifuge.Node, error) {
 		ChannelMaxLength:           MaxChannelBytes,
 		Metrics: centrifuge.MetricsConfig{
 			MetricsNamespace:   "millrace_realtime",
-			RegistererGatherer: h.config.Registry,
+			RegistererGatherer: own,
 		},
 	})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the caller says what was being done
+	}
+	if err := h.config.Registry.Register(own); err != nil {
+		return nil, fmt.Errorf("register its metrics: %w", err)
 	}
 	node.OnConnecting(h.connecting)
 	node.OnCommandRead(h.commandRead)

@@ -56,32 +56,32 @@ func (b Backoff) Validate() error {
 	wrong := &ValidationError{}
 	b.validate(wrong)
 
-	return wrong.orNil()
+	return wrong.OrNil()
 }
 
 func (b Backoff) validate(wrong *ValidationError) {
 	kinds := []BackoffKind{"", BackoffExponential, BackoffLinear, BackoffFixed}
 	if !slices.Contains(kinds, b.Kind) {
-		wrong.add("backoff.kind", "must be exponential, linear or fixed")
+		wrong.Add("backoff.kind", "must be exponential, linear or fixed")
 	}
 
 	span := fmt.Sprintf("must be between %s and %s", minTimeout, maxBackoff)
 	outside := func(d time.Duration) bool { return d < minTimeout || d > maxBackoff }
 
 	if b.First != 0 && outside(b.First) {
-		wrong.add("backoff.first", span)
+		wrong.Add("backoff.first", span)
 	}
 
 	if b.Max != 0 && outside(b.Max) {
-		wrong.add("backoff.max", span)
+		wrong.Add("backoff.max", span)
 	}
 
 	if b.Factor != 0 && !(b.Factor >= 1 && b.Factor <= maxBackoffFactor) { // not a number is outside too
-		wrong.add("backoff.factor", fmt.Sprintf("must be a number from 1 to %d", maxBackoffFactor))
+		wrong.Add("backoff.factor", fmt.Sprintf("must be a number from 1 to %d", maxBackoffFactor))
 	}
 
 	if !(b.Jitter <= 1) {
-		wrong.add("backoff.jitter", "must be a number from 0 to 1")
+		wrong.Add("backoff.jitter", "must be a number from 0 to 1")
 	}
 
 	b.validateDelays(wrong, outside)
@@ -89,11 +89,11 @@ func (b Backoff) validate(wrong *ValidationError) {
 
 func (b Backoff) validateDelays(wrong *ValidationError, outside func(time.Duration) bool) {
 	if len(b.Delays) > maxBackoffDelays || slices.ContainsFunc(b.Delays, outside) {
-		wrong.add("backoff", fmt.Sprintf("must be at most %d waits, each between %s and %s", maxBackoffDelays, minTimeout, maxBackoff))
+		wrong.Add("backoff", fmt.Sprintf("must be at most %d waits, each between %s and %s", maxBackoffDelays, minTimeout, maxBackoff))
 	}
 
 	if len(b.Delays) > 0 && (b.Kind != "" || b.First != 0 || b.Max != 0 || b.Factor != 0) {
-		wrong.add("backoff", "is a list of waits or a rule for them, not both")
+		wrong.Add("backoff", "is a list of waits or a rule for them, not both")
 	}
 }
 

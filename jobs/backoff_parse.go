@@ -22,7 +22,7 @@ func ParseBackoff(raw []byte, duration DurationParser) (Backoff, error) {
 	if b.First, err = duration(raw); err == nil {
 		wrong := &ValidationError{}
 		if b.First == 0 {
-			wrong.add("backoff", fmt.Sprintf("must be at least %s", minTimeout))
+			wrong.Add("backoff", fmt.Sprintf("must be at least %s", minTimeout))
 		}
 
 		return b, checkedBackoff(b, wrong)
@@ -35,7 +35,7 @@ func ParseBackoff(raw []byte, duration DurationParser) (Backoff, error) {
 		b.Delays = f.times(waits)
 
 		if len(waits) == 0 {
-			f.wrong.add("backoff", what)
+			f.wrong.Add("backoff", what)
 		}
 
 		return b, checkedBackoff(b, f.wrong)
@@ -47,7 +47,7 @@ func ParseBackoff(raw []byte, duration DurationParser) (Backoff, error) {
 
 	if list := f.take("delays"); list != nil {
 		if json.Unmarshal(list, &waits) != nil || len(waits) == 0 {
-			f.wrong.add("backoff.delays", "is a list of durations")
+			f.wrong.Add("backoff.delays", "is a list of durations")
 		}
 
 		b.Delays = f.times(waits)
@@ -61,7 +61,7 @@ func checkedBackoff(b Backoff, wrong *ValidationError) error {
 		b.validate(wrong)
 	}
 
-	return wrong.orNil()
+	return wrong.OrNil()
 }
 
 func (f *fields) fraction(key string) (value float64) {
@@ -71,7 +71,7 @@ func (f *fields) fraction(key string) (value float64) {
 	}
 
 	if json.Unmarshal(raw, &value) != nil || value == 0 { // which would mean that nothing was said
-		f.wrong.add(f.name+"."+key, "must be a number from 1 to 100")
+		f.wrong.Add(f.name+"."+key, "must be a number from 1 to 100")
 	}
 
 	return value
@@ -86,7 +86,7 @@ func (f *fields) jitter() float64 {
 
 	var value float64
 	if json.Unmarshal(raw, &value) != nil || value < 0 || value > 1 {
-		f.wrong.add(f.name+".jitter", "must be a number from 0 to 1")
+		f.wrong.Add(f.name+".jitter", "must be a number from 0 to 1")
 	}
 
 	if value == 0 {
@@ -102,7 +102,7 @@ func (f *fields) times(list []json.RawMessage) []time.Duration {
 	for _, raw := range list {
 		wait, err := f.duration(raw)
 		if err != nil {
-			f.wrong.add(f.name, `has waits such as "500ms", "10s" or "2h"`)
+			f.wrong.Add(f.name, `has waits such as "500ms", "10s" or "2h"`)
 
 			break
 		}

@@ -87,7 +87,7 @@ func (s *Service) Bulk(ctx context.Context, bulk Bulk) (Operation, error) {
 	}
 
 	if s.operator != nil {
-		s.operator.expect(0)
+		s.operator.Expect(0)
 	}
 
 	return op, nil
@@ -107,22 +107,22 @@ func (s *Service) checkBulk(bulk *Bulk) error {
 	wrong := &ValidationError{}
 
 	if bulk.Action.states() == nil {
-		wrong.add("action", fmt.Sprintf("%.40q is no action: there are %s", bulk.Action, words(Actions())))
+		wrong.Add("action", fmt.Sprintf("%.40q is no action: there are %s", bulk.Action, words(Actions())))
 	}
 
 	if bulk.Filter.Limit != 0 || bulk.Filter.Cursor != "" {
-		wrong.add("filter", "cannot have a limit or a cursor")
+		wrong.Add("filter", "cannot have a limit or a cursor")
 	} else if _, err := s.checkList(&bulk.Filter); err != nil {
 		addAll(wrong, "filter.", err)
 	}
 
 	if bulk.Filter.Everything() && !bulk.All {
-		wrong.add("filter", "is empty: name what the jobs have in common, or say that all of them are meant")
+		wrong.Add("filter", "is empty: name what the jobs have in common, or say that all of them are meant")
 	}
 
 	s.checkChange(wrong, bulk)
 
-	return wrong.orNil()
+	return wrong.OrNil()
 }
 
 // checkChange looks at what the action needs beside the filter.
@@ -133,16 +133,16 @@ func (s *Service) checkChange(wrong *ValidationError, bulk *Bulk) {
 
 	switch {
 	case bulk.Action == ActionMove && bulk.Queue == "":
-		wrong.add("queue", "is missing: where to move the jobs")
+		wrong.Add("queue", "is missing: where to move the jobs")
 	case bulk.Action != ActionMove && bulk.Queue != "":
-		wrong.add("queue", "belongs to the action move; as a filter it is filter.queue")
+		wrong.Add("queue", "belongs to the action move; as a filter it is filter.queue")
 	}
 
 	switch {
 	case bulk.Action == ActionPrioritize && bulk.Priority == 0:
-		wrong.add("priority", "is missing: 1 (first) to 4 (last)")
+		wrong.Add("priority", "is missing: 1 (first) to 4 (last)")
 	case bulk.Action != ActionPrioritize && bulk.Priority != 0:
-		wrong.add("priority", "belongs to the action prioritize")
+		wrong.Add("priority", "belongs to the action prioritize")
 	}
 }
 
@@ -150,13 +150,13 @@ func (s *Service) checkChange(wrong *ValidationError, bulk *Bulk) {
 func addAll(wrong *ValidationError, place string, err error) {
 	if part, ok := err.(*ValidationError); ok { //nolint:errorlint // made by our own checks, unwrapped
 		for _, field := range part.Fields {
-			wrong.add(place+field.Field, field.Message)
+			wrong.Add(place+field.Field, field.Message)
 		}
 
 		return
 	}
 
-	wrong.add(strings.TrimSuffix(place, "."), err.Error())
+	wrong.Add(strings.TrimSuffix(place, "."), err.Error())
 }
 
 func words(actions []Action) string {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 var (
@@ -193,7 +195,7 @@ func (op *Operation) actOn(ctx context.Context, tx pgx.Tx, ids []int64) (done in
 	switch {
 	case err == nil:
 		return done, nil
-	case !refusesData(err):
+	case !postgres.RefusesData(err):
 		return 0, fmt.Errorf("%s %d jobs: %w", op.Action, len(ids), err)
 	case len(ids) == 1:
 		return 0, nil

@@ -8,9 +8,12 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/millrace-dev/millrace/jobs/internal/alarm"
+
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/service"
 )
 
@@ -37,7 +40,7 @@ const (
 // each job be met once is the position, which moves with the batch.
 type operator struct {
 	service.Base
-	alarm
+	alarm.Alarm
 
 	pool  *pgxpool.Pool
 	node  string
@@ -48,7 +51,7 @@ type operator struct {
 }
 
 func newOperator(s *Service) *operator {
-	return &operator{alarm: newAlarm(), pool: s.pool, node: s.cfg.NodeID, batch: s.runBatch, log: s.log}
+	return &operator{Alarm: alarm.New(), pool: s.pool, node: s.cfg.NodeID, batch: s.runBatch, log: s.log}
 }
 
 // Start begins to work on operations.
@@ -77,7 +80,7 @@ func (o *operator) Stop(ctx context.Context) error {
 
 func (o *operator) loop(ctx context.Context) {
 	for failing := false; ; {
-		o.looking()
+		o.Looking()
 
 		began := time.Now()
 		worked, err := o.step(ctx)
@@ -93,7 +96,7 @@ func (o *operator) loop(ctx context.Context) {
 			wait = min(time.Since(began), operatorRest)
 		}
 
-		if !o.sleep(ctx, wait) {
+		if !o.Sleep(ctx, wait) {
 			return
 		}
 	}
@@ -126,7 +129,7 @@ func (o *operator) step(ctx context.Context) (bool, error) {
 
 	err = fmt.Errorf("%s jobs, operation %d: %w", op.Action, op.ID, err)
 
-	if server, ok := errors.AsType[*pgconn.PgError](err); ok && !passes(server.Code) {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok && !postgres.Passes(server.Code) {
 		o.log.ErrorContext(ctx, "jobs: a bulk operation failed", "err", err)
 		_, err = o.pool.Exec(ctx, operationFailSQL, op.ID, o.node, "the database refused a batch (SQLSTATE "+server.Code+")")
 	}
@@ -139,15 +142,4 @@ func waitedTooLong(err error) bool {
 	server, ok := errors.AsType[*pgconn.PgError](err)
 
 	return ok && (server.Code == "55P03" || server.Code == "40P01")
-}
-
-// passes reports whether an error of this code is over when the database is well again: connections, resources, an
-// operator's intervention, a transaction that has to be repeated.
-func passes(code string) bool {
-	switch code[:min(2, len(code))] {
-	case "08", "40", "53", "55", "57", "58":
-		return true
-	}
-
-	return false
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace-dev/millrace/jobs/internal/alarm"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -45,7 +47,7 @@ const (
 //	   +-----any other end---+
 type deliverer struct {
 	service.Base
-	alarm
+	alarm.Alarm
 
 	pool   *pgxpool.Pool
 	policy safedial.Policy
@@ -60,7 +62,7 @@ type deliverer struct {
 
 func newDeliverer(pool *pgxpool.Pool, policy safedial.Policy, m *meters, log *slog.Logger) *deliverer {
 	return &deliverer{
-		alarm: newAlarm(), pool: pool, policy: policy, client: policy.Client(callbackTimeout), meters: m, log: log,
+		Alarm: alarm.New(), pool: pool, policy: policy, client: policy.Client(callbackTimeout), meters: m, log: log,
 		busy: make(map[string]int),
 	}
 }
@@ -81,7 +83,7 @@ func (d *deliverer) loop(ctx context.Context) {
 	defer d.client.CloseIdleConnections()
 
 	for failing := false; ; {
-		d.looking()
+		d.Looking()
 
 		wait, err := d.step(ctx)
 		if err != nil {
@@ -94,7 +96,7 @@ func (d *deliverer) loop(ctx context.Context) {
 
 		failing = err != nil
 
-		if wait > 0 && !d.sleep(ctx, wait) || ctx.Err() != nil {
+		if wait > 0 && !d.Sleep(ctx, wait) || ctx.Err() != nil {
 			return
 		}
 	}
@@ -128,7 +130,7 @@ func (d *deliverer) step(ctx context.Context) (time.Duration, error) {
 		return callbackPoll, nil
 	}
 
-	return max(alarmGap, min(callbackPoll, time.Duration(*seconds*float64(time.Second)))), nil
+	return max(alarm.Gap, min(callbackPoll, time.Duration(*seconds*float64(time.Second)))), nil
 }
 
 // room is how many deliveries can begin, how many are under way by host, and the hosts that have no room.
@@ -202,7 +204,7 @@ func (d *deliverer) hold(host string, n int) {
 }
 
 func (d *deliverer) deliver(ctx context.Context, one *delivering, secrets []CallbackSecret) {
-	defer d.expect(0)
+	defer d.Expect(0)
 	defer d.hold(one.host, -1)
 
 	result := one.send(ctx, d.client, d.policy, secrets)

@@ -14,7 +14,7 @@ func (c *checker) checkCallback(wrong *ValidationError, opts *Options) {
 	}
 
 	if err := opts.Callback.Validate(c.callbacks); err != nil {
-		wrong.add("callback", err.Error())
+		wrong.Add("callback", err.Error())
 	}
 }
 

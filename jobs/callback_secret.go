@@ -52,7 +52,7 @@ func (s *Service) CallbackSecrets(ctx context.Context) ([]CallbackSecret, error)
 func (s *Service) RotateCallbackSecret(ctx context.Context, overlap time.Duration) (CallbackSecret, error) {
 	if overlap < 0 || overlap > MaxSecretOverlap {
 		wrong := &ValidationError{}
-		wrong.add("overlap", "must be between 0 and 30 days")
+		wrong.Add("overlap", "must be between 0 and 30 days")
 
 		return CallbackSecret{}, wrong
 	}

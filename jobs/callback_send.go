@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/safedial"
 )
 
@@ -91,7 +92,7 @@ func (d *delivering) unanswered(err error) delivered {
 
 	switch {
 	case errors.Is(err, safedial.ErrRefused):
-		return delivered{state: deliveryFailed, err: storable("refused: "+innermost(err).Error(), maxFailureMessage)}
+		return delivered{state: deliveryFailed, err: postgres.Storable("refused: "+innermost(err).Error(), maxFailureMessage)}
 	case errors.As(err, &lookup):
 		text = "the host's name cannot be resolved"
 	case errors.As(err, &network) && network.Op == "dial":
@@ -102,7 +103,7 @@ func (d *delivering) unanswered(err error) delivered {
 		text = innermost(err).Error()
 	}
 
-	return d.again(0, storable(text, maxFailureMessage), 0)
+	return d.again(0, postgres.Storable(text, maxFailureMessage), 0)
 }
 
 func isTimeout(err error) bool {

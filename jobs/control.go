@@ -10,13 +10,13 @@ func (s *Service) heard(payload string) {
 				a.stop(errCancelled)
 			}
 		case h.kind == hintState && (h.state == StateScheduled || h.state == StateRetrying):
-			s.promoter.expect(0)
+			s.promoter.Expect(0)
 		case h.kind == hintEnqueued:
 			s.follower.follow(h.queue)
 		case h.kind == hintCallback:
-			s.deliverer.expect(0)
+			s.deliverer.Expect(0)
 		case h.kind == hintSchedule:
-			s.scheduler.expect(0)
+			s.scheduler.Expect(0)
 		}
 	})
 }

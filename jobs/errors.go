@@ -53,12 +53,12 @@ func (e *ValidationError) Error() string {
 	return "invalid request: " + strings.Join(parts, "; ")
 }
 
-func (e *ValidationError) add(field, message string) {
+func (e *ValidationError) Add(field, message string) {
 	e.Fields = append(e.Fields, FieldError{Field: field, Message: message})
 }
 
 // orNil is e as an error, or nil when nothing is wrong.
-func (e *ValidationError) orNil() error {
+func (e *ValidationError) OrNil() error {
 	if len(e.Fields) == 0 {
 		return nil
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 var (
@@ -75,23 +77,23 @@ func (s *Service) Failures(ctx context.Context, query FailureQuery) (FailurePage
 	wrong := &ValidationError{}
 
 	if query.Limit < 0 || query.Limit > maxListLimit {
-		wrong.add("limit", fmt.Sprintf("must be between 1 and %d", maxListLimit))
+		wrong.Add("limit", fmt.Sprintf("must be between 1 and %d", maxListLimit))
 	}
 
 	if query.State != "" && !query.State.Valid() {
-		wrong.add("state", "must be open, resolved or ignored")
+		wrong.Add("state", "must be open, resolved or ignored")
 	}
 
-	if query.Function != storable(query.Function, len(query.Function)) {
-		wrong.add("function", "holds characters that cannot be stored")
+	if query.Function != postgres.Storable(query.Function, len(query.Function)) {
+		wrong.Add("function", "holds characters that cannot be stored")
 	}
 
 	before, id, ok := decodeFailureCursor(query.Cursor)
 	if !ok {
-		wrong.add("cursor", "was not returned by this list")
+		wrong.Add("cursor", "was not returned by this list")
 	}
 
-	if err := wrong.orNil(); err != nil {
+	if err := wrong.OrNil(); err != nil {
 		return FailurePage{}, err
 	}
 
@@ -120,7 +122,7 @@ func (s *Service) Failures(ctx context.Context, query FailureQuery) (FailurePage
 
 // Failure returns a failure group. ErrNotFound when there is none.
 func (s *Service) Failure(ctx context.Context, id string) (FailureGroup, error) {
-	if id != storable(id, len(id)) {
+	if id != postgres.Storable(id, len(id)) {
 		return FailureGroup{}, fmt.Errorf("failure %q: %w", id, ErrNotFound)
 	}
 
@@ -137,12 +139,12 @@ func (s *Service) Failure(ctx context.Context, id string) (FailureGroup, error) 
 func (s *Service) SetFailure(ctx context.Context, id string, state FailureState) (FailureGroup, error) {
 	if !state.Valid() {
 		wrong := &ValidationError{}
-		wrong.add("state", "must be open, resolved or ignored")
+		wrong.Add("state", "must be open, resolved or ignored")
 
-		return FailureGroup{}, wrong.orNil()
+		return FailureGroup{}, wrong.OrNil()
 	}
 
-	if id != storable(id, len(id)) {
+	if id != postgres.Storable(id, len(id)) {
 		return FailureGroup{}, fmt.Errorf("failure %q: %w", id, ErrNotFound)
 	}
 
@@ -204,7 +206,7 @@ func decodeFailureCursor(cursor string) (before time.Time, id string, ok bool) {
 	at, id, found := strings.Cut(string(decoded[1:]), ",")
 	micros, err := strconv.ParseInt(at, 10, 64)
 	// Within what a timestamp of Postgres holds.
-	ok = found && err == nil && micros > 0 && micros < 253370764800000000 && id == storable(id, len(id))
+	ok = found && err == nil && micros > 0 && micros < 253370764800000000 && id == postgres.Storable(id, len(id))
 
 	return time.UnixMicro(micros), id, ok
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 //go:embed sql/finish_completed.sql
@@ -36,7 +38,7 @@ func (a *attempt) unstorable(refusal error) outcome {
 // refusalText is Postgres' own words without the statement or the values.
 func refusalText(err error) string {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return storable(pgErr.Message, maxFailureMessage)
+		return postgres.Storable(pgErr.Message, maxFailureMessage)
 	}
 
 	return "it is malformed"
@@ -211,4 +213,4 @@ func queueNotifications(queue *pgx.Batch, batch []*finishing) {
 
 // transient reports whether a statement that failed with err may succeed later. Everything but a refusal of its
 // data may: connections come back, and so do tables that are being migrated and replicas that are promoted.
-func transient(err error) bool { return !refusesData(err) }
+func transient(err error) bool { return !postgres.RefusesData(err) }

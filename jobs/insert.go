@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 //go:embed sql/insert.sql
@@ -49,7 +51,7 @@ func (ins *inserter) insertWithin(ctx context.Context, rows []*row, patience tim
 		return
 	case len(rows) > 1 && held:
 		patience = keyImpatience // the others have waited already
-	case len(rows) > 1 && refusesData(err):
+	case len(rows) > 1 && postgres.RefusesData(err):
 	default:
 		fail(rows, err)
 
@@ -66,20 +68,13 @@ func fail(rows []*row, err error) {
 	switch {
 	case keyHeld(err):
 		err = ErrKeyHeld
-	case !refusesData(err):
+	case !postgres.RefusesData(err):
 		err = errors.Join(ErrUnavailable, err)
 	}
 
 	for _, r := range rows {
 		r.err = err
 	}
-}
-
-// refusesData reports whether Postgres refused a value: trying again is useless, and another row is not to blame.
-func refusesData(err error) bool {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-
-	return ok && (strings.HasPrefix(pgErr.Code, "22") || strings.HasPrefix(pgErr.Code, "23") || pgErr.Code == "54000")
 }
 
 // keyHeld reports whether a transaction gave up waiting for a row that another holds.

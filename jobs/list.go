@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 const (
@@ -87,32 +89,32 @@ func (s *Service) checkList(query *ListQuery) (before int64, err error) {
 	wrong := &ValidationError{}
 
 	if query.Limit < 0 || query.Limit > maxListLimit {
-		wrong.add("limit", fmt.Sprintf("must be between 1 and %d", maxListLimit))
+		wrong.Add("limit", fmt.Sprintf("must be between 1 and %d", maxListLimit))
 	}
 
 	if query.State != "" && !query.State.Valid() {
-		wrong.add("state", fmt.Sprintf("%.40q is no state", query.State))
+		wrong.Add("state", fmt.Sprintf("%.40q is no state", query.State))
 	}
 
 	for field, text := range map[string]string{
 		"function": query.Function, "queue": query.Queue, "tag": query.Tag, "schedule": query.Schedule,
 		"key": query.Key, "error": query.Error,
 	} {
-		if text != storable(text, len(text)) {
-			wrong.add(field, "holds characters that cannot be stored")
+		if text != postgres.Storable(text, len(text)) {
+			wrong.Add(field, "holds characters that cannot be stored")
 		}
 	}
 
 	if !query.CreatedAfter.IsZero() && !query.CreatedBefore.IsZero() && !query.CreatedAfter.Before(query.CreatedBefore) {
-		wrong.add("created_after", "must be before created_before")
+		wrong.Add("created_after", "must be before created_before")
 	}
 
 	before, ok := decodeCursor(query.Cursor)
 	if !ok {
-		wrong.add("cursor", "was not returned by this list")
+		wrong.Add("cursor", "was not returned by this list")
 	}
 
-	return before, wrong.orNil()
+	return before, wrong.OrNil()
 }
 
 // listFloor returns the id at which the page's search ends, 0 for no end. States have indexes of their own.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 var (
@@ -149,9 +151,9 @@ func (s *Service) FunctionStats(ctx context.Context, query FunctionStatsQuery) (
 
 	if report.rows > minuteRows {
 		wrong := &ValidationError{}
-		wrong.add("from", "asks for too much at once: take a shorter time, a step of 1h or more, or one function")
+		wrong.Add("from", "asks for too much at once: take a shorter time, a step of 1h or more, or one function")
 
-		return FunctionStatsReport{}, wrong.orNil()
+		return FunctionStatsReport{}, wrong.OrNil()
 	}
 
 	return report.done(), nil
@@ -164,15 +166,15 @@ func (q *FunctionStatsQuery) prepare(now time.Time) (source time.Duration, err e
 	wrong := &ValidationError{}
 
 	if !q.From.Before(q.To) {
-		wrong.add("from", "must be before to")
+		wrong.Add("from", "must be before to")
 	}
 
-	if q.Function != storable(q.Function, len(q.Function)) {
-		wrong.add("function", "holds characters that cannot be stored")
+	if q.Function != postgres.Storable(q.Function, len(q.Function)) {
+		wrong.Add("function", "holds characters that cannot be stored")
 	}
 
 	if q.Step < 0 || q.Step%time.Minute != 0 || q.Step > time.Hour && q.Step%time.Hour != 0 {
-		wrong.add("step", "must be a number of whole minutes, or of whole hours")
+		wrong.Add("step", "must be a number of whole minutes, or of whole hours")
 	}
 
 	source = time.Minute
@@ -188,10 +190,10 @@ func (q *FunctionStatsQuery) prepare(now time.Time) (source time.Duration, err e
 	}
 
 	if q.Step > 0 && q.To.Sub(q.From)/q.Step > MaxStatsPoints {
-		wrong.add("step", fmt.Sprintf("makes more than %d points: take a longer one", MaxStatsPoints))
+		wrong.Add("step", fmt.Sprintf("makes more than %d points: take a longer one", MaxStatsPoints))
 	}
 
-	return source, wrong.orNil()
+	return source, wrong.OrNil()
 }
 
 // statsReport gathers an answer.

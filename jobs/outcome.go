@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 // outcome is what an attempt came to, and the row's next state.
@@ -92,23 +93,14 @@ func released(version string) outcome {
 // failureOf is FailureOf with the executor's own sentinel understood and the texts cut to what is stored.
 func failureOf(err error) *Failure {
 	failure := *FailureOf(err)
-	failure.Message = storable(failure.Message, maxFailureMessage)
-	failure.Stack = storable(failure.Stack, maxFailureStack)
+	failure.Message = postgres.Storable(failure.Message, maxFailureMessage)
+	failure.Stack = postgres.Storable(failure.Stack, maxFailureStack)
 
 	if failure.Code == "" {
 		failure.Code = CodeRuntime
 	}
 
 	return &failure
-}
-
-// storable cuts text to limit bytes of valid UTF-8 without NUL, which Postgres refuses.
-func storable(text string, limit int) string {
-	if len(text) > limit {
-		text = text[:limit] + "…"
-	}
-
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "�"), "\x00", "�")
 }
 
 // errorEntry is the failure as an element of river_job.errors.

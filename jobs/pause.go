@@ -95,10 +95,10 @@ func (s *Service) changeQueue(ctx context.Context, verb, name, sql string) (Queu
 	s.checker.checkNames(wrong, &Options{Queue: name})
 
 	if name == "" {
-		wrong.add("queue", "is missing")
+		wrong.Add("queue", "is missing")
 	}
 
-	if err := wrong.orNil(); err != nil {
+	if err := wrong.OrNil(); err != nil {
 		return queue, err
 	}
 
@@ -129,7 +129,7 @@ func (s *Service) PauseFunction(ctx context.Context, function string) (time.Time
 
 	s.checker.checkFunction(wrong, function)
 
-	if err := wrong.orNil(); err != nil {
+	if err := wrong.OrNil(); err != nil {
 		return time.Time{}, err
 	}
 

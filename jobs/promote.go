@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace-dev/millrace/jobs/internal/alarm"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -36,14 +38,14 @@ const (
 // own scheduler runs each five seconds, and stays as a second pair of eyes.
 type promoter struct {
 	service.Base
-	alarm
+	alarm.Alarm
 
 	pool *pgxpool.Pool
 	log  *slog.Logger
 }
 
 func newPromoter(pool *pgxpool.Pool, log *slog.Logger) *promoter {
-	return &promoter{alarm: newAlarm(), pool: pool, log: log}
+	return &promoter{Alarm: alarm.New(), pool: pool, log: log}
 }
 
 // Start begins to promote.
@@ -59,7 +61,7 @@ func (p *promoter) Start(ctx context.Context) error {
 
 func (p *promoter) loop(ctx context.Context) {
 	for failing := false; ; {
-		p.looking()
+		p.Looking()
 
 		wait, err := p.run(ctx)
 		if err != nil {
@@ -72,7 +74,7 @@ func (p *promoter) loop(ctx context.Context) {
 
 		failing = err != nil
 
-		if !p.sleep(ctx, wait) {
+		if !p.Sleep(ctx, wait) {
 			return
 		}
 	}
@@ -107,7 +109,7 @@ func (p *promoter) step(ctx context.Context) (time.Duration, error) {
 
 	n, err := p.promote(ctx)
 	if err == nil && n == 0 {
-		return alarmGap, nil // others hold them
+		return alarm.Gap, nil // others hold them
 	}
 
 	return 0, err

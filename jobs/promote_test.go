@@ -63,8 +63,8 @@ func TestAJobThatIsToldDuringALookIsNotForgotten(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, p.Stop(context.Background())) })
 
 	require.Eventually(t, func() bool { return heldBack(t, db) == 1 }, patience, time.Millisecond)
-	p.expect(50 * time.Millisecond)
-	require.Len(t, p.wake, 1)
+	p.Expect(50 * time.Millisecond)
+	require.True(t, p.Sleep(t.Context(), time.Hour), "it was woken already")
 	release()
 }
 

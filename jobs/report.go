@@ -7,6 +7,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 // Bounds of what one attempt may log. The line after the last one that fits says so.
@@ -59,7 +61,7 @@ func (r *runReporter) Progress(percent float64, message string) {
 
 	progress := Progress{
 		Percent: min(max(percent, 0), 100),
-		Message: storable(message, maxProgressMessage),
+		Message: postgres.Storable(message, maxProgressMessage),
 		At:      time.Now().UTC().Truncate(time.Microsecond),
 	}
 
@@ -81,7 +83,7 @@ func (r *runReporter) Progress(percent float64, message string) {
 func (r *runReporter) Log(level, message string, fields json.RawMessage) {
 	line := logRow{
 		job: r.job, attempt: r.attempt, at: time.Now(), level: knownLevel(level),
-		message: storable(message, maxLogMessage), fields: storableFields(fields),
+		message: postgres.Storable(message, maxLogMessage), fields: storableFields(fields),
 	}
 
 	r.mu.Lock()
@@ -172,7 +174,7 @@ func storableFields(fields json.RawMessage) []byte {
 		return fields
 	}
 
-	text, _ := json.Marshal(storable(string(fields), maxLogFields)) //nolint:errchkjson // a string
+	text, _ := json.Marshal(postgres.Storable(string(fields), maxLogFields)) //nolint:errchkjson // a string
 
 	return text
 }

@@ -42,11 +42,11 @@ func (r Retention) Validate() error {
 		keep  time.Duration
 	}{{StateCompleted, r.Completed}, {StateFailed, r.Failed}, {StateCancelled, r.Cancelled}} {
 		if keep := kept.keep; keep != 0 && keep != KeepNone && keep != KeepForever && (keep < time.Second || keep > MaxKeep) {
-			wrong.add("retention."+string(kept.state), "must be between a second and ten years, none or for ever")
+			wrong.Add("retention."+string(kept.state), "must be between a second and ten years, none or for ever")
 		}
 	}
 
-	if err := wrong.orNil(); err != nil {
+	if err := wrong.OrNil(); err != nil {
 		return fmt.Errorf("retention: %w", err)
 	}
 

@@ -58,33 +58,33 @@ func (s *ScheduleSpec) expression() (*cron.Expression, error) {
 func (s *ScheduleSpec) checkTiming(wrong *ValidationError) {
 	zone, err := cron.Zone(s.Timezone)
 	if err != nil {
-		wrong.add("timezone", err.Error())
+		wrong.Add("timezone", err.Error())
 
 		zone = time.UTC
 	}
 
 	if _, err := cron.Parse(s.Cron, zone); err != nil {
-		wrong.add("cron", err.Error())
+		wrong.Add("cron", err.Error())
 	}
 
 	switch s.Overlap {
 	case OverlapQueue, OverlapSkip, OverlapReplace, OverlapCancel:
 	default:
-		wrong.add("overlap", "must be queue, skip, replace or cancel")
+		wrong.Add("overlap", "must be queue, skip, replace or cancel")
 	}
 
 	switch s.CatchUp {
 	case CatchUpNone, CatchUpOne, CatchUpAll:
 	default:
-		wrong.add("catch_up", "must be none, one or all")
+		wrong.Add("catch_up", "must be none, one or all")
 	}
 
 	if s.CatchUpWindow < minCatchUpWindow || s.CatchUpWindow > maxCatchUpWindow {
-		wrong.add("catch_up_window", "must be between 1s and 366 days")
+		wrong.Add("catch_up_window", "must be between 1s and 366 days")
 	}
 
 	if s.Jitter < 0 || s.Jitter > maxJitter {
-		wrong.add("jitter", "must be between 0 and 24h")
+		wrong.Add("jitter", "must be between 0 and 24h")
 	}
 }
 
@@ -93,12 +93,12 @@ func (c *checker) checkSchedule(spec *ScheduleSpec) error {
 	wrong := &ValidationError{}
 
 	if len(spec.Name) > maxScheduleName || !scheduleName.MatchString(spec.Name) {
-		wrong.add("name", fmt.Sprintf("must be 1 to %d letters, digits, '_', '-' and '.', and begin with a letter or digit", maxScheduleName))
+		wrong.Add("name", fmt.Sprintf("must be 1 to %d letters, digits, '_', '-' and '.', and begin with a letter or digit", maxScheduleName))
 	}
 
 	opts := &spec.Options
 	if opts.Delay != 0 || !opts.RunAt.IsZero() || opts.IdempotencyKey != "" {
-		wrong.add("options", "cannot hold run_at, delay or idempotency_key: the tick says when, and is its own key")
+		wrong.Add("options", "cannot hold run_at, delay or idempotency_key: the tick says when, and is its own key")
 	}
 
 	spec.checkTiming(wrong)
@@ -109,7 +109,7 @@ func (c *checker) checkSchedule(spec *ScheduleSpec) error {
 		wrong.Fields = append(wrong.Fields, err.(*ValidationError).Fields...)
 	}
 
-	return wrong.orNil()
+	return wrong.OrNil()
 }
 
 // maxDeclaredInput bounds the input of a schedule that a function declares, in bytes of JSON.
@@ -123,7 +123,7 @@ func CheckDeclared(spec ScheduleSpec) []FieldError {
 	spec.checkTiming(wrong)
 
 	if err := checkJSON(spec.Input, maxDeclaredInput); err != nil {
-		wrong.add("input", err.Error())
+		wrong.Add("input", err.Error())
 	}
 
 	return wrong.Fields

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 var (
@@ -190,7 +192,7 @@ func (s *scheduler) decide(ctx context.Context, f *firing, now time.Time) (bool,
 func (f *firing) refuse(reason string) {
 	f.plan.missed += int64(len(f.plan.fire))
 	f.plan.fire, f.rows = nil, nil
-	f.err = storable(reason, 1_000)
+	f.err = postgres.Storable(reason, 1_000)
 }
 
 // mark notes in a job's metadata which schedule it is of, and which tick; nil for a job that was run by hand.

@@ -8,8 +8,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace-dev/millrace/jobs/internal/alarm"
+
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/service"
 )
 
@@ -32,7 +35,7 @@ const (
 // scheduler fires the schedules: it sleeps until the next one is due.
 type scheduler struct {
 	service.Base
-	alarm
+	alarm.Alarm
 
 	pool   *pgxpool.Pool
 	log    *slog.Logger
@@ -43,7 +46,7 @@ type scheduler struct {
 }
 
 func newScheduler(pool *pgxpool.Pool, accept func(context.Context, *Submission) (*row, error), log *slog.Logger) *scheduler {
-	return &scheduler{alarm: newAlarm(), pool: pool, log: log, accept: accept, foreign: make(map[string]time.Time)}
+	return &scheduler{Alarm: alarm.New(), pool: pool, log: log, accept: accept, foreign: make(map[string]time.Time)}
 }
 
 // Start begins to fire.
@@ -59,7 +62,7 @@ func (s *scheduler) Start(ctx context.Context) error {
 
 func (s *scheduler) loop(ctx context.Context) {
 	for failing := false; ; {
-		s.looking()
+		s.Looking()
 
 		wait, err := s.run(ctx)
 		switch {
@@ -73,7 +76,7 @@ func (s *scheduler) loop(ctx context.Context) {
 
 		failing = err != nil
 
-		if !s.sleep(ctx, wait) {
+		if !s.Sleep(ctx, wait) {
 			return
 		}
 	}
@@ -113,7 +116,7 @@ func (s *scheduler) step(ctx context.Context) (time.Duration, error) {
 
 	n, err := s.fire(ctx)
 	if err == nil && n == 0 {
-		return alarmGap, nil // others hold them
+		return alarm.Gap, nil // others hold them
 	}
 
 	return 0, err
@@ -140,7 +143,7 @@ func (s *scheduler) foreigners() []string {
 // tried alone, and that one's ticks are missed.
 func (s *scheduler) fire(ctx context.Context) (int, error) {
 	n, err := s.firing(ctx, scheduleBatch, nil)
-	if err == nil || !refusesData(err) {
+	if err == nil || !postgres.RefusesData(err) {
 		return n, err
 	}
 
@@ -148,7 +151,7 @@ func (s *scheduler) fire(ctx context.Context) (int, error) {
 		var one int
 
 		one, err = s.firing(ctx, 1, nil)
-		if err != nil && refusesData(err) {
+		if err != nil && postgres.RefusesData(err) {
 			one, err = s.firing(ctx, 1, err)
 		}
 

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 var (
@@ -67,19 +69,19 @@ func (s *Service) Schedules(ctx context.Context, query ScheduleQuery) (ScheduleP
 	wrong := &ValidationError{}
 
 	if query.Limit < 0 || query.Limit > maxListLimit {
-		wrong.add("limit", fmt.Sprintf("must be between 1 and %d", maxListLimit))
+		wrong.Add("limit", fmt.Sprintf("must be between 1 and %d", maxListLimit))
 	}
 
-	if query.Function != storable(query.Function, len(query.Function)) {
-		wrong.add("function", "holds characters that cannot be stored")
+	if query.Function != postgres.Storable(query.Function, len(query.Function)) {
+		wrong.Add("function", "holds characters that cannot be stored")
 	}
 
 	after, err := base64.RawURLEncoding.DecodeString(query.Cursor)
-	if err != nil || string(after) != storable(string(after), len(after)) {
-		wrong.add("cursor", "was not returned by this list")
+	if err != nil || string(after) != postgres.Storable(string(after), len(after)) {
+		wrong.Add("cursor", "was not returned by this list")
 	}
 
-	if err := wrong.orNil(); err != nil {
+	if err := wrong.OrNil(); err != nil {
 		return SchedulePage{}, err
 	}
 
@@ -119,7 +121,7 @@ func lockSchedule(ctx context.Context, tx pgx.Tx, name string) (*Schedule, error
 
 // readSchedule reads one; lock is nothing or a locking clause.
 func readSchedule(ctx context.Context, db execer, name, lock string) (Schedule, error) {
-	if !utf8.ValidString(name) || name != storable(name, len(name)) {
+	if !utf8.ValidString(name) || name != postgres.Storable(name, len(name)) {
 		return Schedule{}, ErrNoSchedule
 	}
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 var (
@@ -180,7 +182,7 @@ func storeSchedule(ctx context.Context, tx pgx.Tx, found *Schedule, spec *Schedu
 		spec.Paused, timeOrNull(next), timeOrNull(due)).Scan(&inserted)
 
 	switch {
-	case err != nil && refusesData(err):
+	case err != nil && postgres.RefusesData(err):
 		return &ValidationError{Fields: []FieldError{{Field: "input", Message: "cannot be stored by Postgres"}}}
 	case err != nil:
 		return fmt.Errorf("store the schedule: %w", err)
@@ -231,6 +233,6 @@ func hintSchedules(ctx context.Context, tx pgx.Tx) error {
 // expectSchedule has this node look for what is due next.
 func (s *Service) expectSchedule() {
 	if s.scheduler != nil {
-		s.scheduler.expect(0)
+		s.scheduler.Expect(0)
 	}
 }

@@ -91,13 +91,13 @@ func (s *Service) assemble() error {
 	s.tally = newTally(&s.cfg)
 
 	waker := newWaker()
-	s.follower = newFollower(s.cfg.Queues, waker.wake, s.promoter.expect)
+	s.follower = newFollower(s.cfg.Queues, waker.wake, s.promoter.Expect)
 
 	d := &dispatcher{
 		pool:      s.pool,
 		executor:  s.cfg.Executor,
 		attempts:  s.attempts,
-		finisher:  newFinisher(s.pool, s.cfg.NodeID, s.promoter.expect, waker.wake, s.log),
+		finisher:  newFinisher(s.pool, s.cfg.NodeID, s.promoter.Expect, waker.wake, s.log),
 		announcer: newAnnouncer(s.pool, s.log),
 		runners:   newRunners(),
 		reporter:  s.reporter,

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 // MaxAtomic bounds the jobs of one SubmitAll: they are one transaction.
@@ -21,7 +23,7 @@ const MaxAtomic = 10_000
 func (s *Service) SubmitAll(ctx context.Context, subs []Submission) ([]Result, error) {
 	if len(subs) > MaxAtomic {
 		wrong := &ValidationError{}
-		wrong.add("batch", fmt.Sprintf("holds %d jobs, an atomic one at most %d", len(subs), MaxAtomic))
+		wrong.Add("batch", fmt.Sprintf("holds %d jobs, an atomic one at most %d", len(subs), MaxAtomic))
 
 		return nil, wrong
 	}
@@ -106,7 +108,7 @@ func (ins *inserter) insertTogether(ctx context.Context, rows []*row) error {
 		return ErrKeyHeld
 	}
 
-	if _, ok := errors.AsType[*pgconn.PgError](err); ok && refusesData(err) {
+	if _, ok := errors.AsType[*pgconn.PgError](err); ok && postgres.RefusesData(err) {
 		return fmt.Errorf("insert %d jobs together: %w", len(rows), err)
 	}
 

@@ -103,6 +103,6 @@ func endSpan(span telemetry.Span, out outcome) {
 // checkTrace refuses what is no traceparent: it would be lost without a word.
 func checkTrace(wrong *ValidationError, traceparent string) {
 	if traceparent != "" && !telemetry.Valid(traceparent) {
-		wrong.add("traceparent", "must be a W3C traceparent, such as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+		wrong.Add("traceparent", "must be a W3C traceparent, such as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	}
 }

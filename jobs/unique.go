@@ -137,7 +137,7 @@ func validateRule(r rule) error {
 	wrong := &ValidationError{}
 	r.validate(wrong)
 
-	return wrong.orNil()
+	return wrong.OrNil()
 }
 
 func (u *Unique) validate(wrong *ValidationError) {
@@ -159,7 +159,7 @@ func (d *Debounce) validate(wrong *ValidationError) {
 	checkRulePeriod(wrong, "debounce.max", d.Max)
 
 	if d.Max < d.Period {
-		wrong.add("debounce.max", "must not be less than debounce.period")
+		wrong.Add("debounce.max", "must not be less than debounce.period")
 	}
 }
 
@@ -168,19 +168,19 @@ func (t *Throttle) validate(wrong *ValidationError) {
 	checkRulePeriod(wrong, "throttle.period", t.Period)
 
 	if t.Limit < 1 || t.Limit > MaxThrottleLimit {
-		wrong.add("throttle.limit", fmt.Sprintf("must be between 1 and %d", MaxThrottleLimit))
+		wrong.Add("throttle.limit", fmt.Sprintf("must be between 1 and %d", MaxThrottleLimit))
 	}
 }
 
 func checkRuleKey(wrong *ValidationError, rule, key string) {
 	if err := checkKey("it", key); err != nil {
-		wrong.add(rule+".key", fmt.Sprintf("must be a path such as input.customer.id or a template such as "+
+		wrong.Add(rule+".key", fmt.Sprintf("must be a path such as input.customer.id or a template such as "+
 			"{input.region}:{input.id}, at most %d bytes", maxKeyLength))
 	}
 }
 
 func checkRulePeriod(wrong *ValidationError, field string, period time.Duration) {
 	if period < MinRulePeriod || period > MaxRulePeriod {
-		wrong.add(field, fmt.Sprintf("must be between %s and %s", MinRulePeriod, MaxRulePeriod))
+		wrong.Add(field, fmt.Sprintf("must be between %s and %s", MinRulePeriod, MaxRulePeriod))
 	}
 }

@@ -80,7 +80,7 @@ func checkedRule[R rule](r R, wrong *ValidationError) (R, error) {
 		r.validate(wrong)
 	}
 
-	if err := wrong.orNil(); err != nil {
+	if err := wrong.OrNil(); err != nil {
 		var none R
 
 		return none, err
@@ -101,7 +101,7 @@ type fields struct {
 func readFields(name string, raw []byte, duration DurationParser, what string) *fields {
 	f := &fields{name: name, duration: duration, wrong: &ValidationError{}}
 	if err := json.Unmarshal(raw, &f.values); err != nil || f.values == nil {
-		f.wrong.add(name, what)
+		f.wrong.Add(name, what)
 	}
 
 	return f
@@ -121,7 +121,7 @@ func (f *fields) take(key string) json.RawMessage {
 
 func (f *fields) text(key string) (value string) {
 	if raw := f.take(key); raw != nil && json.Unmarshal(raw, &value) != nil {
-		f.wrong.add(f.name+"."+key, "is a text")
+		f.wrong.Add(f.name+"."+key, "is a text")
 	}
 
 	return value
@@ -129,7 +129,7 @@ func (f *fields) text(key string) (value string) {
 
 func (f *fields) flag(key string) (value bool) {
 	if raw := f.take(key); raw != nil && json.Unmarshal(raw, &value) != nil {
-		f.wrong.add(f.name+"."+key, "is true or false")
+		f.wrong.Add(f.name+"."+key, "is true or false")
 	}
 
 	return value
@@ -137,7 +137,7 @@ func (f *fields) flag(key string) (value bool) {
 
 func (f *fields) number(key string) (value int) {
 	if raw := f.take(key); raw != nil && json.Unmarshal(raw, &value) != nil {
-		f.wrong.add(f.name+"."+key, "is a whole number")
+		f.wrong.Add(f.name+"."+key, "is a whole number")
 	}
 
 	return value
@@ -151,7 +151,7 @@ func (f *fields) time(key string) time.Duration {
 
 	value, err := f.duration(raw)
 	if err != nil {
-		f.wrong.add(f.name+"."+key, `is a duration such as "500ms", "10s" or "2h"`)
+		f.wrong.Add(f.name+"."+key, `is a duration such as "500ms", "10s" or "2h"`)
 	}
 
 	return value
@@ -160,7 +160,7 @@ func (f *fields) time(key string) time.Duration {
 // done returns the mistakes, those values included that nobody asked for: known names the others.
 func (f *fields) done(known string) *ValidationError {
 	for _, key := range slices.Sorted(maps.Keys(f.values)) {
-		f.wrong.add(f.name, strconv.Quote(clipped(key))+" is no option; there are "+known)
+		f.wrong.Add(f.name, strconv.Quote(clipped(key))+" is no option; there are "+known)
 	}
 
 	return f.wrong

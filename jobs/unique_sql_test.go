@@ -55,7 +55,7 @@ func parsedRule(t *testing.T, options string) string {
 	wrong := &ValidationError{}
 	(&checker{}).checkRules(wrong, &opts)
 
-	if errors.Join(append(errs, wrong.orNil())...) != nil {
+	if errors.Join(append(errs, wrong.OrNil())...) != nil {
 		return "wrong"
 	}
 

@@ -53,7 +53,7 @@ func (c *checker) check(sub *Submission) error {
 
 	if len(sub.Input) > 0 {
 		if err := checkJSON(sub.Input, c.maxInput); err != nil {
-			wrong.add("input", err.Error())
+			wrong.Add("input", err.Error())
 		}
 	}
 
@@ -65,7 +65,7 @@ func (c *checker) check(sub *Submission) error {
 	sub.Options.Backoff.validate(wrong)
 	checkEvent(wrong, sub.Options.Event)
 
-	return wrong.orNil()
+	return wrong.OrNil()
 }
 
 // checkForFunction returns what is wrong with a checked submission for the function that it is for, as one
@@ -75,12 +75,12 @@ func checkForFunction(sub *Submission, settings *Settings) error {
 	opts := &sub.Options
 
 	if its := ruleOf(opts, settings); its != nil && (!opts.RunAt.IsZero() || opts.Delay != 0) && decidesTime(its) {
-		wrong.add(its.name(), "decides when the job starts: it cannot be combined with run_at or delay")
+		wrong.Add(its.name(), "decides when the job starts: it cannot be combined with run_at or delay")
 	}
 
 	settings.Schema.check(wrong, sub.Input)
 
-	return wrong.orNil()
+	return wrong.OrNil()
 }
 
 // decidesTime reports whether a rule says when its jobs start.
@@ -102,7 +102,7 @@ func (c *checker) checkRules(wrong *ValidationError, opts *Options) {
 	}
 
 	if len(given) > 1 {
-		wrong.add(given[1].name(), "cannot be combined with "+given[0].name()+": a submission has one rule")
+		wrong.Add(given[1].name(), "cannot be combined with "+given[0].name()+": a submission has one rule")
 	}
 }
 
@@ -112,40 +112,40 @@ func checkEvent(wrong *ValidationError, event json.RawMessage) {
 	}
 
 	if err := checkJSON(event, maxEvent); err != nil {
-		wrong.add("event", err.Error())
+		wrong.Add("event", err.Error())
 	} else if event[0] != '{' {
-		wrong.add("event", "must be an object")
+		wrong.Add("event", "must be an object")
 	}
 }
 
 func (c *checker) checkFunction(wrong *ValidationError, name string) {
 	switch {
 	case name == "":
-		wrong.add("function", "is missing")
+		wrong.Add("function", "is missing")
 	case len(name) > maxFunctionName:
-		wrong.add("function", fmt.Sprintf("is longer than %d characters", maxFunctionName))
+		wrong.Add("function", fmt.Sprintf("is longer than %d characters", maxFunctionName))
 	case !c.grammar.function.MatchString(name):
-		wrong.add("function", "must be names of letters, digits, '_' and '-', joined by dots, such as orders.charge")
+		wrong.Add("function", "must be names of letters, digits, '_' and '-', joined by dots, such as orders.charge")
 	}
 }
 
 func (c *checker) checkNumbers(wrong *ValidationError, opts *Options) {
 	if opts.Priority != 0 && (opts.Priority < 1 || opts.Priority > 4) {
-		wrong.add("priority", "must be between 1 (first) and 4 (last)")
+		wrong.Add("priority", "must be between 1 (first) and 4 (last)")
 	}
 
 	if opts.MaxAttempts != 0 && (opts.MaxAttempts < 1 || opts.MaxAttempts > maxAttemptsLimit) {
-		wrong.add("max_attempts", fmt.Sprintf("must be between 1 and %d", maxAttemptsLimit))
+		wrong.Add("max_attempts", fmt.Sprintf("must be between 1 and %d", maxAttemptsLimit))
 	}
 }
 
 func (c *checker) checkTimes(wrong *ValidationError, opts *Options) {
 	if opts.Timeout != 0 && (opts.Timeout < minTimeout || opts.Timeout > maxTimeout) {
-		wrong.add("timeout", fmt.Sprintf("must be between %s and %s", minTimeout, maxTimeout))
+		wrong.Add("timeout", fmt.Sprintf("must be between %s and %s", minTimeout, maxTimeout))
 	}
 
 	if opts.Delay < 0 || opts.Delay > maxRunAhead {
-		wrong.add("delay", "must be between 0 and ten years")
+		wrong.Add("delay", "must be between 0 and ten years")
 	}
 
 	if opts.RunAt.IsZero() {
@@ -153,33 +153,33 @@ func (c *checker) checkTimes(wrong *ValidationError, opts *Options) {
 	}
 
 	if opts.Delay != 0 {
-		wrong.add("delay", "cannot be combined with run_at")
+		wrong.Add("delay", "cannot be combined with run_at")
 	}
 
 	if opts.RunAt.After(c.now().Add(maxRunAhead)) {
-		wrong.add("run_at", "is more than ten years ahead")
+		wrong.Add("run_at", "is more than ten years ahead")
 	}
 }
 
 func (c *checker) checkNames(wrong *ValidationError, opts *Options) {
 	if opts.Queue != "" && (len(opts.Queue) > maxQueueName || !c.grammar.queue.MatchString(opts.Queue)) {
-		wrong.add("queue", fmt.Sprintf("must be lower-case letters and digits, joined by '_' or '-', at most %d characters",
+		wrong.Add("queue", fmt.Sprintf("must be lower-case letters and digits, joined by '_' or '-', at most %d characters",
 			maxQueueName))
 	}
 
 	if len(opts.Tags) > maxTags {
-		wrong.add("tags", fmt.Sprintf("are more than %d", maxTags))
+		wrong.Add("tags", fmt.Sprintf("are more than %d", maxTags))
 	}
 
 	for _, tag := range opts.Tags {
 		if len(tag) > maxTagLength || !c.grammar.tag.MatchString(tag) {
-			wrong.add("tags", fmt.Sprintf("%.120q must be 3 to %d letters, digits, '_' or inner '-'", tag, maxTagLength))
+			wrong.Add("tags", fmt.Sprintf("%.120q must be 3 to %d letters, digits, '_' or inner '-'", tag, maxTagLength))
 
 			break
 		}
 	}
 
 	if key := opts.IdempotencyKey; key != "" && (len(key) > maxIdempotencyKey || !c.grammar.key.MatchString(key)) {
-		wrong.add("idempotency_key", fmt.Sprintf("must be at most %d printable ASCII characters", maxIdempotencyKey))
+		wrong.Add("idempotency_key", fmt.Sprintf("must be at most %d printable ASCII characters", maxIdempotencyKey))
 	}
 }

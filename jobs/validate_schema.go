@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 // Bounds of schemas and of what is checked by them.
@@ -112,14 +114,14 @@ func (s *Schema) check(wrong *ValidationError, input json.RawMessage) {
 	}
 
 	if bytes.Count(input, []byte{','}) > maxSchemaValues && countValues(input) > maxSchemaValues {
-		wrong.add("input", fmt.Sprintf("holds more than %d values, the limit for functions with a schema", maxSchemaValues))
+		wrong.Add("input", fmt.Sprintf("holds more than %d values, the limit for functions with a schema", maxSchemaValues))
 
 		return
 	}
 
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(input))
 	if err != nil {
-		wrong.add("input", "is not valid JSON")
+		wrong.Add("input", "is not valid JSON")
 
 		return
 	}
@@ -138,11 +140,11 @@ func (s *Schema) invalidInput(a *attempt) *Failure {
 		s.check(wrong, a.input)
 	}
 
-	if wrong.orNil() == nil {
+	if wrong.OrNil() == nil {
 		return nil
 	}
 
-	return &Failure{Code: CodeInvalidInput, Message: storable("the input does not fit the function's schema: "+
+	return &Failure{Code: CodeInvalidInput, Message: postgres.Storable("the input does not fit the function's schema: "+
 		strings.TrimPrefix(wrong.Error(), "invalid request: "), maxFailureMessage)}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/millrace-dev/millrace/functions/consumers"
 	"github.com/millrace-dev/millrace/functions/runtimes"
 )
 
@@ -32,12 +33,13 @@ type live struct {
 	revision  int64     // the newest that functions reflects
 	asOf      time.Time // when the refresh began that functions is from
 	unknown   map[string]time.Time
+	routes    *consumers.Table[string] // names by the routes of consumers
 }
 
 func newLive(pool *pgxpool.Pool) *live {
 	l := &live{
 		pool: pool, turn: make(chan struct{}, 1), hint: make(chan struct{}, 1),
-		functions: map[string]Function{}, unknown: map[string]time.Time{},
+		functions: map[string]Function{}, unknown: map[string]time.Time{}, routes: &consumers.Table[string]{},
 	}
 	l.turn <- struct{}{}
 
@@ -171,6 +173,10 @@ func (l *live) read(ctx context.Context, revision int64) error {
 			l.functions[c.function.Name] = c.function
 		}
 		l.revision = c.revision
+	}
+
+	if backwards || len(changes) > 0 {
+		l.routes = routesOf(l.functions)
 	}
 
 	return nil

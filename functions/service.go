@@ -54,12 +54,13 @@ type Service struct {
 	started   time.Time
 	poll      time.Duration // pollEvery
 
-	js     *js.Runner
-	goes   *native.Runner
-	native map[string]nativeFunction // not changed after Start
-	live   *live
-	others *elsewhere
-	loader *loader
+	js       *js.Runner
+	goes     *native.Runner
+	native   map[string]nativeFunction // not changed after Start
+	programs programConsumers          // as well
+	live     *live
+	others   *elsewhere
+	loader   *loader
 }
 
 var _ jobs.Executor = (*Service)(nil)

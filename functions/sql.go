@@ -37,6 +37,8 @@ var (
 	sqlLiveSet string
 	//go:embed sql/live_revision.sql
 	sqlLiveRevision string
+	//go:embed sql/live_routes.sql
+	sqlLiveRoutes string
 	//go:embed sql/live_since.sql
 	sqlLiveSince string
 )

@@ -20,7 +20,7 @@ var errDryRun = errors.New("dry run")
 func (s *Service) store(ctx context.Context, functions []built, remove []string, dryRun bool) (DeployResult, error) {
 	var result DeployResult
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
-		result, err = storeIn(ctx, tx, functions, remove)
+		result, err = storeIn(ctx, tx, functions, remove, s.programs.routes)
 		if err == nil && dryRun {
 			return errDryRun
 		}
@@ -34,7 +34,8 @@ func (s *Service) store(ctx context.Context, functions []built, remove []string,
 	return result, nil
 }
 
-func storeIn(ctx context.Context, tx pgx.Tx, functions []built, remove []string) (DeployResult, error) {
+// storeIn does so in a transaction. programs are the routes of the program's own consumers.
+func storeIn(ctx context.Context, tx pgx.Tx, functions []built, remove []string, programs map[string]string) (DeployResult, error) {
 	result := DeployResult{Functions: []Deployed{}, Removed: []string{}}
 	if _, err := tx.Exec(ctx, sqlDeployLock); err != nil {
 		return result, fmt.Errorf("lock the functions: %w", err)
@@ -81,6 +82,10 @@ func storeIn(ctx context.Context, tx pgx.Tx, functions []built, remove []string)
 
 	if !changed {
 		return result, nil
+	}
+
+	if err := checkRoutes(ctx, tx, functions, programs); err != nil {
+		return result, err
 	}
 
 	return result, notify(ctx, tx)

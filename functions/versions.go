@@ -95,7 +95,13 @@ func (s *Service) Rollback(ctx context.Context, name, version string) (Deployed,
 	}
 
 	deployed := Deployed{Name: name, Version: version}
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return rollback(ctx, tx, &deployed) })
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := rollback(ctx, tx, &deployed); err != nil {
+			return err
+		}
+
+		return s.checkRoute(ctx, tx, name)
+	})
 	if err != nil {
 		return Deployed{}, fmt.Errorf("roll back %s: %w", name, err)
 	}

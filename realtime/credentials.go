@@ -45,11 +45,14 @@ type Credentials struct {
 	// May answers from memory whether an action on a channel is granted; nil grants nothing. It is asked
 	// from several goroutines at once.
 	May func(action Action, channel string) bool
+	// Admitted says that somebody else than the hub decided to let the connection in, a consumer that is open to
+	// anybody: it stays although no namespace is open to anonymous connections.
+	Admitted bool
 	// Info is JSON about the user that presence shows to others, at most 4 KiB; nil is nothing.
 	Info []byte
 }
 
-func (c Credentials) anonymous() bool { return c.User == "" && c.Key == "" }
+func (c Credentials) anonymous() bool { return c.User == "" && c.Key == "" && !c.Admitted }
 
 // SubscriptionGrant is what a subscription token opens: one channel, for a time.
 type SubscriptionGrant struct {

@@ -18,6 +18,7 @@ func public() []string {
 	return []string{
 		"GET /", "GET /assets/app.js", "GET /healthz", "GET /readyz", "GET /openapi.json", "POST /session", "GET /v1/ws",
 		"GET /v1/stream", "GET /v1/ws/raw", // where a namespace is open to anyone
+		"GET /ws/*", // where a function is open to anybody
 	}
 }
 

@@ -46,6 +46,8 @@ type Config struct {
 	Throttle *jobs.Throttle `json:"throttle,omitempty"`
 
 	Schema *jobs.Schema `json:"schema,omitempty"` // of the input
+
+	Socket *Socket `json:"socket,omitempty"` // of a consumer
 }
 
 // Milliseconds is a duration that is stored as a whole number of milliseconds.

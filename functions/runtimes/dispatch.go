@@ -11,6 +11,10 @@ import (
 const (
 	OpPublish = "publish"
 	OpEnqueue = "enqueue"
+
+	// Of a consumer's handlers alone.
+	OpJoin  = "join"
+	OpLeave = "leave"
 )
 
 // Dispatch answers the operation op, whose arguments are a JSON array, from host and returns its result as JSON.
@@ -26,6 +30,8 @@ func Dispatch(ctx context.Context, host Host, op string, arguments []byte) (json
 		return publish(ctx, host, args)
 	case OpEnqueue:
 		return enqueue(ctx, host, args)
+	case OpJoin, OpLeave:
+		return membership(ctx, host, op, args)
 	}
 
 	return nil, fmt.Errorf("ctx has no operation %q", op)
@@ -61,6 +67,30 @@ func enqueue(ctx context.Context, host Host, args []json.RawMessage) (json.RawMe
 	}
 
 	return json.Marshal(id) //nolint:wrapcheck // a string always has a JSON form
+}
+
+// membership joins or leaves a channel.
+func membership(ctx context.Context, host Host, op string, args []json.RawMessage) (json.RawMessage, error) {
+	socket, ok := host.(SocketHost)
+	if !ok {
+		return nil, fmt.Errorf("%s: only the handlers of a consumer have a connection", op)
+	}
+
+	channel, err := stringArgument(args, 0, op+": the channel")
+	if err != nil {
+		return nil, err
+	}
+
+	do := socket.Join
+	if op == OpLeave {
+		do = socket.Leave
+	}
+
+	if err := do(ctx, channel); err != nil {
+		return nil, err
+	}
+
+	return json.RawMessage("null"), nil
 }
 
 // argument is the i-th argument, null when it was left out.

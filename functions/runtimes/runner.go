@@ -67,4 +67,5 @@ type Call struct {
 	Traceparent string          // W3C trace context of the attempt; empty if there is none
 	Deadline    time.Time       // zero if there is none
 	Event       json.RawMessage // what led to the job, an object; empty if nothing was said
+	Socket      *SocketEvent    // calls a consumer's handler, which has no Input and no job; nil calls the function
 }

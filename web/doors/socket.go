@@ -34,11 +34,13 @@ type socket struct {
 }
 
 // Write sends one message.
-func (s *socket) Write(message []byte) error {
+func (s *socket) Write(message []byte) error { return s.write(s.form, message) }
+
+func (s *socket) write(form int, message []byte) error {
 	if err := s.conn.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
 		return err //nolint:wrapcheck // ends the connection, nobody reads it
 	}
-	return s.conn.WriteMessage(s.form, message) //nolint:wrapcheck // ends the connection, nobody reads it
+	return s.conn.WriteMessage(form, message) //nolint:wrapcheck // ends the connection, nobody reads it
 }
 
 // Close sends the close frame; the reader sees the peer's, or a deadline, and closes the connection.
@@ -102,17 +104,27 @@ func (s *socket) control(alive func() error) {
 // receive reads messages until handle reports false or nothing more can be read, and then reads on without
 // looking until the peer has closed.
 func (s *socket) receive(handle func(message []byte) bool) {
+	if handle == nil {
+		_ = s.receiveFrames(nil)
+		return
+	}
+	_ = s.receiveFrames(func(_ int, message []byte) bool { return handle(message) })
+}
+
+// receiveFrames does so for those to whom the form matters, and returns what the reading ended with. A message is the
+// reader's own: none of its bytes are used again.
+func (s *socket) receiveFrames(handle func(form int, message []byte) bool) error {
 	for {
 		form, message, err := s.conn.ReadMessage()
 		if err != nil {
 			s.linger(err)
-			return
+			return err //nolint:wrapcheck // ends the connection
 		}
 		if form == websocket.TextMessage && handle != nil && !utf8.Valid(message) {
 			s.Close(websocket.CloseInvalidFramePayloadData, "text is not UTF-8")
 			handle = nil
 		}
-		if handle != nil && !handle(message) {
+		if handle != nil && !handle(form, message) {
 			handle = nil
 		}
 	}

@@ -35,6 +35,8 @@ func (c *call) answer(args []any) (any, error) {
 		return nil, c.report(kind, args)
 	case "op", "timer", "untimer":
 		return nil, c.begin(kind, args)
+	case "send", "close":
+		return nil, c.socket(kind, args)
 	}
 
 	return nil, c.conclude(kind, args)

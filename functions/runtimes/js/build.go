@@ -35,8 +35,9 @@ func (r *Runner) Build(ctx context.Context, source runtimes.Source) (runtimes.Ar
 	return runtimes.Artifact{Code: out.code, SourceMap: out.sourceMap, Files: out.files, Config: config}, nil
 }
 
-// exports is what a function's file exports: the type of its default export, and its config as JSON.
-type exports struct{ function, config string }
+// exports is what a function's file exports: the type of its default export, its config and socket as JSON, and the
+// handlers among it, separated by spaces.
+type exports struct{ function, config, socket, handlers string }
 
 // look runs the top level of a program and returns what it exports.
 func (r *Runner) look(ctx context.Context, p *program) (exports, error) {
@@ -46,6 +47,8 @@ func (r *Runner) look(ctx context.Context, p *program) (exports, error) {
 			if kind, _ := argument[string](args, 0); kind == "module" {
 				found.function, _ = argument[string](args, 1)
 				found.config, _ = argument[string](args, 2)
+				found.socket, _ = argument[string](args, 3)
+				found.handlers, _ = argument[string](args, 4)
 			}
 
 			return nil, nil // ctx has no operations and console no reader at deploy
@@ -69,10 +72,11 @@ func (r *Runner) look(ctx context.Context, p *program) (exports, error) {
 
 func checkExports(source runtimes.Source, found exports, maxMemory int64) (runtimes.Config, error) {
 	var list []runtimes.Diagnostic
-	if found.function != "function" {
+	if found.function != "function" && found.socket == "" {
 		list = append(list, runtimes.Diagnostic{
 			Function: source.Name, File: source.Entry, Line: 1, Column: 1,
-			Message: "there is no function to run: write `export default async function (input, ctx) { … }`",
+			Message: "there is no function to run: write `export default async function (input, ctx) { … }`, " +
+				"or for a WebSocket `export const socket = { route: \"/ws/chat\" }` and `export function receive(event, ctx) { … }`",
 		})
 	}
 
@@ -81,12 +85,18 @@ func checkExports(source runtimes.Source, found exports, maxMemory int64) (runti
 		var mistakes []string
 		config, mistakes = runtimes.ParseConfig([]byte(found.config), maxMemory)
 
-		line, column := configPosition(source)
+		line, column := exportPosition(source, configExport)
 		for _, mistake := range mistakes {
 			list = append(list, runtimes.Diagnostic{
 				Function: source.Name, File: source.Entry, Line: line, Column: column, Message: mistake,
 			})
 		}
+	}
+
+	if found.socket != "" {
+		var mistakes []runtimes.Diagnostic
+		config.Socket, mistakes = checkSocket(source, found)
+		list = append(list, mistakes...)
 	}
 
 	if len(list) > 0 {

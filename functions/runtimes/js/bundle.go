@@ -109,11 +109,11 @@ var patternImport = regexp.MustCompile(`\ACould not resolve (?:import|require)\(
 // configExport finds where a file says what its configuration is.
 var configExport = regexp.MustCompile(`(?m)^[ \t]*export[ \t]+(?:const|let|var)[ \t]+config\b`)
 
-// configPosition is where the entry exports its configuration, for mistakes in it.
-func configPosition(source runtimes.Source) (line, column int) {
+// exportPosition is where the entry exports its configuration, say, for mistakes in it.
+func exportPosition(source runtimes.Source, export *regexp.Regexp) (line, column int) {
 	text := source.Files[source.Entry]
 
-	at := configExport.FindIndex(text)
+	at := export.FindIndex(text)
 	if at == nil {
 		return 0, 0
 	}

@@ -60,8 +60,8 @@ func (r *Runner) boot(ctx context.Context, p *program, host hostFunc) (vm, error
 
 	var machine vm
 	machine, err = r.engine.newVM(p.memory, func(args []any) (any, error) {
-		if kind, _ := argument[string](args, 0); kind == "web" {
-			return nil, machine.load(own.web)
+		if kind, _ := argument[string](args, 0); own.parts[kind] != nil {
+			return nil, machine.load(own.parts[kind])
 		}
 
 		return host(args)
@@ -95,12 +95,28 @@ type description struct {
 	Deadline    *int64          `json:"deadline"` // milliseconds since 1970
 	Event       json.RawMessage `json:"event"`
 	Traceparent string          `json:"traceparent,omitempty"`
+	Socket      *socketCall     `json:"socket,omitempty"` // of a consumer's handler
+}
+
+// socketCall is a runtimes.SocketEvent.
+type socketCall struct {
+	Handler    runtimes.Handler `json:"handler"`
+	Detail     json.RawMessage  `json:"detail"`
+	Connection json.RawMessage  `json:"connection"`
+	State      json.RawMessage  `json:"state"`
 }
 
 func describe(request runtimes.Call) description {
 	d := description{JobID: request.JobID, Attempt: request.Attempt, MaxAttempts: request.MaxAttempts, Event: request.Event, Traceparent: request.Traceparent}
 	if len(d.Event) == 0 {
 		d.Event = json.RawMessage("null")
+	}
+
+	if e := request.Socket; e != nil {
+		d.Socket = &socketCall{e.Handler, e.Detail, e.Connection, e.State}
+		if len(e.State) == 0 || string(e.State) == "null" {
+			d.Socket.State = json.RawMessage("{}")
+		}
 	}
 
 	if !request.Deadline.IsZero() {

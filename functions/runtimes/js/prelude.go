@@ -13,17 +13,22 @@ var preludeJS string
 //go:embed web.js
 var webJS string
 
-// ownLines is how many lines the longer one of our own scripts has. The engine gives all scripts one file name, so a
+//go:embed socket.js
+var socketJS string
+
+// ownLines is how many lines the longest one of our own scripts has. The engine gives all scripts one file name, so a
 // function's code is compiled behind as many empty lines: a position at or before them is ours.
-var ownLines = sync.OnceValue(func() int { return max(strings.Count(preludeJS, "\n"), strings.Count(webJS, "\n")) })
+var ownLines = sync.OnceValue(func() int {
+	return max(strings.Count(preludeJS, "\n"), strings.Count(webJS, "\n"), strings.Count(socketJS, "\n"))
+})
 
 // shifted is a function's bundle as it is compiled.
 func shifted(bundle []byte) string { return strings.Repeat("\n", ownLines()) + string(bundle) }
 
 // ownScripts is the bytecode of what runs in every VM besides the function.
 type ownScripts struct {
-	prelude []byte // before the function
-	web     []byte // when it is asked for
+	prelude []byte            // before the function
+	parts   map[string][]byte // when they are asked for, by the word that the prelude asks with
 }
 
 func compileOwnScripts(e engine) (ownScripts, error) {
@@ -32,10 +37,12 @@ func compileOwnScripts(e engine) (ownScripts, error) {
 		return ownScripts{}, fmt.Errorf("compile the prelude: %w", err)
 	}
 
-	web, err := e.compile(webJS)
-	if err != nil {
-		return ownScripts{}, fmt.Errorf("compile the web basics: %w", err)
+	own := ownScripts{prelude: prelude, parts: map[string][]byte{}}
+	for name, script := range map[string]string{"web": webJS, "socket": socketJS} {
+		if own.parts[name], err = e.compile(script); err != nil {
+			return ownScripts{}, fmt.Errorf("compile %s.js: %w", name, err)
+		}
 	}
 
-	return ownScripts{prelude: prelude, web: web}, nil
+	return own, nil
 }

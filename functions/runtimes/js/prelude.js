@@ -5,8 +5,8 @@
 // replaces them (JSON.stringify, say) harms nobody but itself.
 //
 // host(kind, ...) is the only way out. Kinds: log, progress, now, random, bytes, uuid answer at once; op and timer
-// are answered later through settle; done, invalid and fail end the call; module answers look; web loads
-// the rest of this.
+// are answered later through settle; done, invalid and fail end the call; module answers look; send and close are of
+// a consumer's connection; web and socket load the rest of this.
 (() => {
   "use strict";
   const host = globalThis.__millrace_host;
@@ -178,7 +178,9 @@
   const run = async (input, call) => {
     let text;
     try {
-      text = output(await globalThis.__millrace_module.default(parse(input), context(parse(call))));
+      const module = globalThis.__millrace_module, about = parse(call);
+      if (about.socket) text = output(await consume(module, about));
+      else text = output(await main(module)(parse(input), context(about)));
     } catch (error) {
       fail(error);
       return;
@@ -186,31 +188,62 @@
     if (text !== undefined) host("done", text);
   };
 
+  const main = ({ default: fn }) => {
+    if (typeof fn === "function") return fn;
+    const error = new ErrorOf("the file has no default export: it is a consumer, which runs for connections and not as a job");
+    error.retryable = false;
+    throw error;
+  };
+
   // look tells, at deploy, what the function's file exports.
   const look = () => {
-    const { default: fn, config } = globalThis.__millrace_module;
-    host("module", typeof fn, config === undefined ? "" : inspect(config));
+    const module = globalThis.__millrace_module;
+    const { default: fn, config, socket } = module;
+    const text = (value) => value === undefined ? "" : inspect(value);
+    const handlers = ["connect", "receive", "message", "disconnect"].filter((name) => typeof module[name] === "function");
+    host("module", typeof fn, text(config), text(socket), handlers.join(" "));
+  };
+
+  // consume calls a consumer's handler. How is another script, socket.js: other calls do without.
+  const consume = (module, call) => {
+    let handle;
+    define("__millrace_socket", (install) => {
+      const bytesOf = (text) => Uint8Array.from(globalThis.atob(text), (c) => c.charCodeAt(0));
+      const base64Of = (bytes) => {
+        let text = "";
+        for (let i = 0; i < bytes.length; i += 8192) text += StringOf.fromCharCode(...bytes.subarray(i, i + 8192));
+        return globalThis.btoa(text);
+      };
+      handle = install({ host, operation, basics, parse, stringify, bytesOf, base64Of });
+    });
+    host("socket");
+    delete globalThis.__millrace_socket;
+    return handle(module, call);
   };
 
   const log = (level) => (message, fields) => {
     host("log", level, show(message), fields === undefined ? "" : inspect(fields));
   };
-  const context = ({ jobId, attempt, maxAttempts, traceparent, deadline, event }) => {
+  const context = (call) => freeze({
+    jobId: call.jobId,
+    attempt: call.attempt,
+    maxAttempts: call.maxAttempts,
+    event: call.event,
+    progress: (percent, message) => {
+      host("progress", +percent, message === undefined ? "" : show(message));
+    },
+    ...basics(call),
+  });
+  // basics are what every ctx has.
+  const basics = ({ traceparent, deadline }) => {
     const logger = log("info");
     logger.debug = log("debug");
     logger.info = logger;
     logger.warn = log("warn");
     logger.error = log("error");
-    return freeze({
-      jobId,
-      attempt,
-      maxAttempts,
+    return {
       traceparent,
       deadline: deadline === null ? null : new DateOf(deadline),
-      event,
-      progress: (percent, message) => {
-        host("progress", +percent, message === undefined ? "" : show(message));
-      },
       log: freeze(logger),
       publish: async (channel, data) => {
         await operation("publish", [channel, data === undefined ? null : data]);
@@ -219,7 +252,7 @@
       now: () => new DateOf(host("now")),
       random: () => host("random"),
       uuid: () => host("uuid"),
-    });
+    };
   };
 
   // ---- globals

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace-dev/millrace/functions"
 	"github.com/millrace-dev/millrace/internal/auth"
 	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/callbacks"
 	"github.com/millrace-dev/millrace/realtime"
 )
 
@@ -96,6 +97,10 @@ func (a *App) Addr() string { return a.running().web.Addr() }
 
 // Jobs is the jobs service: submit, wait, list. It may be used after Start.
 func (a *App) Jobs() *jobs.Service { return a.running().jobs }
+
+// Callbacks tells what became of the callbacks of jobs, and rotates the secret
+// that signs them. It may be used after Start.
+func (a *App) Callbacks() *callbacks.Service { return a.running().callbacks }
 
 // Functions is the functions service: deploy, versions, rollback. It may be
 // used after Start.

@@ -19,6 +19,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/service"
 	"github.com/millrace-dev/millrace/internal/telemetry"
 	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/callbacks"
 	"github.com/millrace-dev/millrace/migrations"
 	"github.com/millrace-dev/millrace/realtime"
 	"github.com/millrace-dev/millrace/web"
@@ -45,6 +46,7 @@ type parts struct {
 	auth       *auth.Store
 	functions  *functions.Service
 	jobs       *jobs.Service
+	callbacks  *callbacks.Service
 	hub        *realtime.Hub
 	web        *web.Server
 
@@ -147,18 +149,32 @@ func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 	if err != nil {
 		return fmt.Errorf("make jobs: %w", err)
 	}
+	if err := p.buildAroundJobs(); err != nil {
+		return err
+	}
 	if err := p.buildHub(); err != nil {
 		return err
 	}
 	p.links.jobs, p.links.hub = p.jobs, p.hub
 	p.web, err = web.New(web.Config{
-		Addr: p.cfg.Addr, Jobs: p.jobs, Functions: p.functions, Hub: p.hub, Auth: p.auth,
+		Addr: p.cfg.Addr, Jobs: p.jobs, Callbacks: p.callbacks, Functions: p.functions, Hub: p.hub, Auth: p.auth,
 		ConnectionLimit: p.cfg.ConnectionLimit, AllowedOrigins: p.cfg.AllowedOrigins, PublicURL: p.cfg.PublicURL, Version: p.cfg.Version,
 		UI: ui.Files(), Metrics: p.metrics, Tracer: p.tracer,
 		Ready: p.readiness(), Logger: p.cfg.Logger,
 	})
 	if err != nil {
 		return fmt.Errorf("make the server: %w", err)
+	}
+	return nil
+}
+
+// buildAroundJobs makes what works beside the jobs service, on the same rows.
+func (p *parts) buildAroundJobs() (err error) {
+	p.callbacks, err = callbacks.New(callbacks.Config{
+		Pool: p.pool, Listener: p.listener, Policy: p.cfg.callbacks(), Metrics: p.metrics, Logger: p.cfg.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("make callbacks: %w", err)
 	}
 	return nil
 }
@@ -204,6 +220,8 @@ func (p *parts) start(ctx context.Context) error {
 	p.group.Add("auth", limited{p.auth, stopTimeout})
 	p.group.Add("functions", limited{p.functions, stopTimeout})
 	p.group.Add("realtime", limited{p.hub, stopTimeout})
+	// What works beside the jobs service is there before it and until it has drained.
+	p.group.Add("callbacks", limited{p.callbacks, stopTimeout})
 	p.group.Add("jobs", limited{p.jobs, p.cfg.DrainTimeout})
 	p.group.Add("web", limited{p.web, stopTimeout})
 	if err := p.group.Start(ctx); err != nil {

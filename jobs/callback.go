@@ -1,29 +1,15 @@
 package jobs
 
 import (
-	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-dev/millrace/internal/safedial"
 )
-
-var (
-	//go:embed sql/callback_list.sql
-	callbackListSQL string
-	//go:embed sql/callback_retry.sql
-	callbackRetrySQL string
-)
-
-// ErrNoCallback is of a callback that a job does not have.
-var ErrNoCallback = errors.New("no such callback")
 
 // metaCallback is the key of river_job.metadata under which a job's Callback stands; the trigger callback_wanted reads it.
 const metaCallback = "callback"
@@ -76,67 +62,41 @@ func (c *Callback) Validate(policy safedial.Policy) error {
 	return nil
 }
 
-// Delivery is a callback on its way, or done with.
-type Delivery struct {
-	ID         string     `json:"id"`
-	MessageID  string     `json:"message_id"` // the header webhook-id, the same in all attempts
-	Event      State      `json:"event"`
-	URL        string     `json:"url"`
-	State      string     `json:"state"`    // pending, delivered or failed
-	Attempts   int        `json:"attempts"` // begun, the one under way included
-	CreatedAt  time.Time  `json:"created_at"`
-	NextAt     *time.Time `json:"next_at"` // of a pending one: when it is tried again
-	LastAt     *time.Time `json:"last_at"`
-	LastStatus int        `json:"last_status,omitempty"` // what the last attempt was answered with
-	LastError  string     `json:"last_error,omitempty"`
-	FinishedAt *time.Time `json:"finished_at"`
+// checkCallback says what is wrong with the options that this file and trace.go are about.
+func (c *checker) checkCallback(wrong *ValidationError, opts *Options) {
+	checkTrace(wrong, opts.Traceparent)
+
+	if opts.Callback == nil {
+		return
+	}
+
+	if err := opts.Callback.Validate(c.callbacks); err != nil {
+		wrong.Add("callback", err.Error())
+	}
 }
 
-// Deliveries lists the callbacks of a job, oldest first, at most 500. They are kept for seven days after their end,
-// whatever becomes of the job.
-func (s *Service) Deliveries(ctx context.Context, job int64) ([]Delivery, error) {
-	return s.deliveries(ctx, job, 0)
+// want puts a callback into the row's metadata.
+func (r *row) want(c *Callback) {
+	if c == nil {
+		return
+	}
+
+	wish, _ := json.Marshal(c) //nolint:errchkjson // strings
+	head := `{`
+
+	if len(r.metadata) > len(`{}`) {
+		head = strings.TrimSuffix(string(r.metadata), "}") + ","
+	}
+
+	r.metadata = []byte(head + `"` + metaCallback + `":` + string(wish) + `}`)
 }
 
-func (s *Service) deliveries(ctx context.Context, job, id int64) ([]Delivery, error) {
-	rows, err := s.pool.Query(ctx, callbackListSQL, job, id)
-	if err != nil {
-		return nil, fmt.Errorf("list the callbacks of job %d: %w", job, err)
+// canonical tells callbacks of requests apart.
+func (c *Callback) canonical() []byte {
+	text := []byte(c.URL)
+	for _, event := range c.Events {
+		text = append(append(text, ' '), event...)
 	}
 
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Delivery, err error) {
-		err = row.Scan(&d.ID, &d.MessageID, &d.Event, &d.URL, &d.State, &d.Attempts, &d.CreatedAt,
-			&d.NextAt, &d.LastAt, &d.LastStatus, &d.LastError, &d.FinishedAt)
-
-		return d, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list the callbacks of job %d: %w", job, err)
-	}
-
-	return list, nil
-}
-
-// RetryDelivery sends a callback again, at once and for another 24 hours, whether it was taken or not. ErrNoCallback when
-// the job has none of that id.
-func (s *Service) RetryDelivery(ctx context.Context, job, id int64) (Delivery, error) {
-	var n int
-	if err := s.pool.QueryRow(ctx, callbackRetrySQL, job, id).Scan(&n); err != nil {
-		return Delivery{}, fmt.Errorf("send callback %d again: %w", id, err)
-	}
-
-	if n == 0 {
-		return Delivery{}, ErrNoCallback
-	}
-
-	list, err := s.deliveries(ctx, job, id)
-	if err != nil {
-		return Delivery{}, err
-	}
-
-	if len(list) == 0 {
-		return Delivery{}, ErrNoCallback
-	}
-
-	return list[0], nil
+	return text
 }

@@ -13,8 +13,6 @@ func (s *Service) heard(payload string) {
 			s.promoter.Expect(0)
 		case h.kind == hintEnqueued:
 			s.follower.follow(h.queue)
-		case h.kind == hintCallback:
-			s.deliverer.Expect(0)
 		case h.kind == hintSchedule:
 			s.scheduler.Expect(0)
 		}

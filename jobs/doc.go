@@ -111,9 +111,14 @@
 // queries, and tally, which counts what becomes of attempts in memory and writes it every few seconds beside the
 // finisher: a kill loses that much of the counts, never of the jobs.
 //
-// Callbacks: a trigger records that one is to be sent in the statement that ends the job, whoever's it is; deliverer sends
-// what is recorded, on every node. Metrics: meters and depths; nil meters count nothing. Traces: traceparent stands in the
+// Metrics: meters and depths; nil meters count nothing. Traces: traceparent stands in the
 // row's "run", and internal/telemetry makes the spans.
+//
+// # Rooms
+//
+// What works on the same rows beside the claims, and imports this package, stands in packages of its own:
+//
+//   - callbacks tells URLs of the ends of jobs. What a submission says of it (Callback) is checked and stored here.
 //
 // # Lifecycle
 //

@@ -26,7 +26,6 @@ const (
 	hintLog      hintKind = 'l' // l <id>: log lines were added
 	hintCancel   hintKind = 'c' // c <id> <attempt>: the node that runs this attempt stops it
 	hintSchedule hintKind = 't' // t 0: schedules changed
-	hintCallback hintKind = 'b' // b 0: a callback is to be delivered
 	hintEnqueued hintKind = 'e' // e 0 <queue>: transactions enqueue; no queue: jobs that wait for their time
 )
 
@@ -73,7 +72,7 @@ func (h hint) append(buf []byte) []byte {
 	case hintEnqueued:
 		buf = append(buf, ' ')
 		buf = append(buf, h.queue...)
-	case hintLog, hintSchedule, hintCallback:
+	case hintLog, hintSchedule:
 	}
 
 	return buf
@@ -145,7 +144,7 @@ func parseHint(line string) (hint, bool) {
 		h.queue = rest
 
 		return h, true
-	case hintLog, hintSchedule, hintCallback:
+	case hintLog, hintSchedule:
 		return h, rest == ""
 	}
 

@@ -24,7 +24,6 @@ type meters struct {
 	rescued   *prometheus.CounterVec
 	fired     *prometheus.CounterVec
 	late      prometheus.Histogram
-	callbacks *prometheus.CounterVec
 
 	mu        sync.RWMutex
 	functions map[string]*functionMeters
@@ -74,10 +73,6 @@ func newMeters() *meters {
 			Name: "millrace_schedules_late_seconds", Buckets: waitBuckets,
 			Help: "From when a schedule was due to when this instance claimed it, by Postgres' clock.",
 		}),
-		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "millrace_callbacks_attempts_total",
-			Help: "Attempts of this instance to deliver callbacks: delivered, pending (will be tried again), failed (given up).",
-		}, []string{"outcome"}),
 	}
 }
 
@@ -87,7 +82,7 @@ func counter(name, help string) prometheus.Counter {
 
 func (m *meters) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.wait, m.run, m.attempts, m.claims, m.claimed, m.rescued, m.fired, m.late, m.callbacks,
+		m.wait, m.run, m.attempts, m.claims, m.claimed, m.rescued, m.fired, m.late,
 	}
 }
 
@@ -168,10 +163,4 @@ func (m *meters) fire(fired, skipped, missed int64, late time.Duration) {
 	m.fired.WithLabelValues("skipped").Add(float64(skipped))
 	m.fired.WithLabelValues("missed").Add(float64(missed))
 	m.late.Observe(max(0, late).Seconds())
-}
-
-func (m *meters) callback(outcome string) {
-	if m != nil {
-		m.callbacks.WithLabelValues(outcome).Inc()
-	}
 }

@@ -37,7 +37,6 @@ type Service struct {
 	operator  *operator
 	retention *retention
 	tally     *tally
-	deliverer *deliverer
 	worker    *worker
 
 	mu      sync.Mutex // held by Start and Stop
@@ -118,7 +117,6 @@ func (s *Service) assemble() error {
 	s.sweeper = newSweeper(&s.cfg, s.lease, s.attempts)
 	s.sweeper.meters, s.sweeper.tally = s.meters, s.tally
 	s.operator = newOperator(s)
-	s.deliverer = newDeliverer(s.pool, s.cfg.Callbacks, s.meters, s.log)
 	s.retention = newRetention(&s.cfg)
 	s.worker = &worker{client: client, attempts: s.attempts, finisher: d.finisher}
 
@@ -133,7 +131,6 @@ func (s *Service) assemble() error {
 	s.group.Add("sweeper", s.sweeper)
 	s.group.Add("operator", s.operator)
 	s.group.Add("retention", s.retention)
-	s.group.Add("callbacks", s.deliverer)
 	s.group.Add("waker", waker)
 	s.group.Add("worker", s.worker)
 

@@ -79,8 +79,8 @@ begin
     insert into millrace.callback_delivery (job_id, function, event, url, host, body)
     values (new.id, new.kind, event, url, lower(coalesce(substring(url from '^[A-Za-z]+://([^/?#]*)'), '')),
         jsonb_build_object('type', 'job.' || event, 'timestamp', new.finalized_at, 'data', data)::text);
-    -- It rides with the hints that tell of the outcome; equal ones of a transaction are one.
-    perform pg_notify('millrace_jobs', 'b 0');
+    -- Equal ones of a transaction are one.
+    perform pg_notify('millrace_callbacks', '');
     return null;
 end
 $$;

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace-dev/millrace/internal/auth"
 	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/callbacks"
 )
 
 func (s *Server) callbackRoutes() []Route {
@@ -74,13 +75,13 @@ func (s *Server) listCallbacks(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.cfg.Jobs.Deliveries(c.UserContext(), id)
+	list, err := s.cfg.Callbacks.Deliveries(c.UserContext(), id)
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
 	return writeJSON(c, http.StatusOK, struct {
-		Callbacks []jobs.Delivery `json:"callbacks"`
-	}{append([]jobs.Delivery{}, list...)})
+		Callbacks []callbacks.Delivery `json:"callbacks"`
+	}{append([]callbacks.Delivery{}, list...)})
 }
 
 func (s *Server) retryCallback(c *fiber.Ctx) error {
@@ -92,8 +93,8 @@ func (s *Server) retryCallback(c *fiber.Ctx) error {
 	if err != nil {
 		return newProblem(CodeNotFound, "The job has no such callback.")
 	}
-	delivery, err := s.cfg.Jobs.RetryDelivery(c.UserContext(), id, number)
-	if errors.Is(err, jobs.ErrNoCallback) {
+	delivery, err := s.cfg.Callbacks.Retry(c.UserContext(), id, number)
+	if errors.Is(err, callbacks.ErrNotFound) {
 		return newProblem(CodeNotFound, "The job has no such callback.")
 	}
 	if err != nil {
@@ -103,12 +104,12 @@ func (s *Server) retryCallback(c *fiber.Ctx) error {
 }
 
 func (s *Server) listSecrets(c *fiber.Ctx) error {
-	secrets, err := s.cfg.Jobs.CallbackSecrets(c.UserContext())
+	secrets, err := s.cfg.Callbacks.Secrets(c.UserContext())
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
 	return writeJSON(c, http.StatusOK, struct {
-		Secrets []jobs.CallbackSecret `json:"secrets"`
+		Secrets []callbacks.Secret `json:"secrets"`
 	}{secrets})
 }
 
@@ -119,11 +120,11 @@ func (s *Server) rotateSecret(c *fiber.Ctx) error {
 	if err := s.readJSON(c, &said); err != nil {
 		return err
 	}
-	overlap := jobs.DefaultSecretOverlap
+	overlap := callbacks.DefaultOverlap
 	if said.Overlap != nil {
 		overlap = time.Duration(*said.Overlap)
 	}
-	secret, err := s.cfg.Jobs.RotateCallbackSecret(c.UserContext(), overlap)
+	secret, err := s.cfg.Callbacks.Rotate(c.UserContext(), overlap)
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}

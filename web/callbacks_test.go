@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace-dev/millrace/internal/telemetry"
 	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/callbacks"
 )
 
 func TestCallbacksOverHTTP(t *testing.T) {
@@ -22,7 +23,7 @@ func TestCallbacksOverHTTP(t *testing.T) {
 	require.Equal(t, http.StatusOK, made.status, made.body)
 	path := "/v1/jobs/" + strconv.FormatInt(made.job(t).ID, 10) + "/callbacks"
 
-	var page struct{ Callbacks []jobs.Delivery }
+	var page struct{ Callbacks []callbacks.Delivery }
 	require.Eventually(t, func() bool {
 		got := e.do(http.MethodGet, path, devKey, "")
 		got.json(t, &page)
@@ -59,7 +60,7 @@ func TestSecretsOfCallbacksOverHTTP(t *testing.T) {
 	const path = "/v1/callbacks/secrets"
 	require.Equal(t, http.StatusForbidden, e.do(http.MethodGet, path, e.key("jobs:read:*"), "").status)
 
-	var before, after struct{ Secrets []jobs.CallbackSecret }
+	var before, after struct{ Secrets []callbacks.Secret }
 	e.do(http.MethodGet, path, devKey, "").json(t, &before)
 	require.Len(t, before.Secrets, 1)
 

@@ -23,6 +23,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/testdb"
 	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/callbacks"
 	"github.com/millrace-dev/millrace/realtime"
 )
 
@@ -93,6 +94,8 @@ func startWith(t testing.TB, newHub func(realtime.Config) (*realtime.Hub, error)
 		Deliver: lazy.deliver, Logger: logger,
 	})
 	require.NoError(t, err)
+	config.Callbacks, err = callbacks.New(callbacks.Config{Pool: db.Pool, Listener: listener, Logger: logger})
+	require.NoError(t, err)
 	e.hub, err = newHub(realtime.Config{
 		Pool: db.Pool, URL: db.URL, Listener: listener, NodeID: "test-node",
 		Namespaces: append(realtime.DefaultNamespaces(),
@@ -114,7 +117,7 @@ func startWith(t testing.TB, newHub func(realtime.Config) (*realtime.Hub, error)
 	for _, s := range []interface {
 		Start(ctx context.Context) error
 		Stop(ctx context.Context) error
-	}{listener, e.store, fns, e.hub, e.jobs, e.server} {
+	}{listener, e.store, fns, e.hub, config.Callbacks, e.jobs, e.server} {
 		require.NoError(t, s.Start(t.Context()))
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -5,4 +5,4 @@ with again as (
     where job_id = $1 and id = $2
     returning id
 )
-select count(pg_notify('millrace_jobs', 'b 0')) from again
+select count(pg_notify('millrace_callbacks', '')) from again

@@ -1,4 +1,4 @@
-package jobs
+package callbacks
 
 import (
 	"context"
@@ -13,27 +13,30 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 var (
-	//go:embed sql/callback_secrets.sql
-	callbackSecretsSQL string
-	//go:embed sql/callback_rotate.sql
-	callbackRotateSQL string
+	//go:embed sql/secrets.sql
+	secretsSQL string
+	//go:embed sql/rotate.sql
+	rotateSQL string
 )
 
 const (
-	// DefaultSecretOverlap is how long the former secret goes on signing after a rotation.
-	DefaultSecretOverlap = 24 * time.Hour
-	// MaxSecretOverlap is the most that it can be.
-	MaxSecretOverlap = 30 * 24 * time.Hour
+	// DefaultOverlap is how long the former secret goes on signing after a rotation.
+	DefaultOverlap = 24 * time.Hour
+	// MaxOverlap is the most that it can be.
+	MaxOverlap = 30 * 24 * time.Hour
 
 	secretBytes  = 32
 	secretPrefix = "whsec_" // Standard Webhooks' mark of a symmetric secret
 )
 
-// CallbackSecret signs callbacks. The installation has one from the beginning, and more during a rotation.
-type CallbackSecret struct {
+// Secret signs callbacks. The installation has one from the beginning, and more during a rotation.
+type Secret struct {
 	ID        string     `json:"id"`
 	Secret    string     `json:"secret"` // whsec_ and 32 bytes in base64, as libraries of Standard Webhooks take it
 	CreatedAt time.Time  `json:"created_at"`
@@ -42,39 +45,39 @@ type CallbackSecret struct {
 	value []byte
 }
 
-// CallbackSecrets are those that sign now, newest first.
-func (s *Service) CallbackSecrets(ctx context.Context) ([]CallbackSecret, error) {
+// Secrets are those that sign now, newest first.
+func (s *Service) Secrets(ctx context.Context) ([]Secret, error) {
 	return readSecrets(ctx, s.pool)
 }
 
-// RotateCallbackSecret makes a secret that signs from now on. Those before it sign beside it for the time of overlap, 0 to
-// MaxSecretOverlap, so that receivers can change over without losing a callback.
-func (s *Service) RotateCallbackSecret(ctx context.Context, overlap time.Duration) (CallbackSecret, error) {
-	if overlap < 0 || overlap > MaxSecretOverlap {
-		wrong := &ValidationError{}
+// Rotate makes a secret that signs from now on. Those before it sign beside it for the time of overlap, 0 to
+// MaxOverlap, so that receivers can change over without losing a callback.
+func (s *Service) Rotate(ctx context.Context, overlap time.Duration) (Secret, error) {
+	if overlap < 0 || overlap > MaxOverlap {
+		wrong := &jobs.ValidationError{}
 		wrong.Add("overlap", "must be between 0 and 30 days")
 
-		return CallbackSecret{}, wrong
+		return Secret{}, wrong
 	}
 
 	value := make([]byte, secretBytes)
 	_, _ = rand.Read(value) // never fails, by its documentation
 
-	rows, err := s.pool.Query(ctx, callbackRotateSQL, value, overlap.Seconds())
+	rows, err := s.pool.Query(ctx, rotateSQL, value, overlap.Seconds())
 	if err != nil {
-		return CallbackSecret{}, fmt.Errorf("rotate the callbacks' secret: %w", err)
+		return Secret{}, fmt.Errorf("rotate the callbacks' secret: %w", err)
 	}
 
 	secret, err := pgx.CollectExactlyOneRow(rows, scanSecret)
 	if err != nil {
-		return CallbackSecret{}, fmt.Errorf("rotate the callbacks' secret: %w", err)
+		return Secret{}, fmt.Errorf("rotate the callbacks' secret: %w", err)
 	}
 
 	return secret, nil
 }
 
-func readSecrets(ctx context.Context, db execer) ([]CallbackSecret, error) {
-	rows, err := db.Query(ctx, callbackSecretsSQL)
+func readSecrets(ctx context.Context, db *pgxpool.Pool) ([]Secret, error) {
+	rows, err := db.Query(ctx, secretsSQL)
 	if err != nil {
 		return nil, fmt.Errorf("read the callbacks' secrets: %w", err)
 	}
@@ -87,16 +90,16 @@ func readSecrets(ctx context.Context, db execer) ([]CallbackSecret, error) {
 	return secrets, nil
 }
 
-func scanSecret(row pgx.CollectableRow) (secret CallbackSecret, err error) {
+func scanSecret(row pgx.CollectableRow) (secret Secret, err error) {
 	err = row.Scan(&secret.ID, &secret.value, &secret.CreatedAt, &secret.ExpiresAt)
 	secret.Secret = secretPrefix + base64.StdEncoding.EncodeToString(secret.value)
 
 	return secret, err //nolint:wrapcheck // the callers say what was being done
 }
 
-// signCallback is the header webhook-signature: one signature for each secret (Standard Webhooks 1.0.0, "Signature
+// sign is the header webhook-signature: one signature for each secret (Standard Webhooks 1.0.0, "Signature
 // scheme").
-func signCallback(secrets []CallbackSecret, messageID string, at time.Time, body string) string {
+func sign(secrets []Secret, messageID string, at time.Time, body string) string {
 	content := messageID + "." + strconv.FormatInt(at.Unix(), 10) + "." + body
 
 	signatures := make([]string, len(secrets))

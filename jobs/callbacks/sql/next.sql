@@ -1,4 +1,4 @@
--- Seconds until the next delivery is due, of all hosts but $1, whose line is full; null when there is none. Read host by host, as in callback_claim.sql.
+-- Seconds until the next delivery is due, of all hosts but $1, whose line is full; null when there is none. Read host by host, as in claim.sql.
 with recursive hosts (host) as (
     (select d.host from millrace.callback_delivery d where d.state = 'pending' order by d.host limit 1)
     union all

@@ -1,4 +1,4 @@
-package jobs
+package callbacks
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/millrace-dev/millrace/jobs/internal/alarm"
 
 	"github.com/jackc/pgx/v5"
@@ -20,49 +22,43 @@ import (
 )
 
 var (
-	//go:embed sql/callback_claim.sql
-	callbackClaimSQL string
-	//go:embed sql/callback_next.sql
-	callbackNextSQL string
-	//go:embed sql/callback_record.sql
-	callbackRecordSQL string
-	//go:embed sql/callback_expire.sql
-	callbackExpireSQL string
+	//go:embed sql/claim.sql
+	claimSQL string
+	//go:embed sql/next.sql
+	nextSQL string
+	//go:embed sql/record.sql
+	recordSQL string
+	//go:embed sql/expire.sql
+	expireSQL string
 )
 
 const (
-	callbackSlots   = 64 // deliveries of this node under way
-	callbackPerHost = 4  // of them to one host
-	callbackPoll    = 5 * time.Second
-	callbackQuery   = 10 * time.Second // of one statement
-	callbackExpire  = 10 * time.Minute
+	slots        = 64 // deliveries of this node under way
+	perHost      = 4  // of them to one host
+	poll         = 5 * time.Second
+	queryTimeout = 10 * time.Second // of one statement
+	expireEvery  = 10 * time.Minute
 )
 
-// deliverer sends callbacks. All nodes do; a row belongs to the one that claimed it, for a minute, in which it makes one
-// attempt. So a node that dies delays its callbacks by that minute, and may have delivered them: receivers tell by
-// webhook-id.
-//
-//	pending ---claim---> under way ---2xx---> delivered
-//	   ^                     |  \---refused, gone, time over---> failed
-//	   +-----any other end---+
+// deliverer sends callbacks, as doc.go says.
 type deliverer struct {
 	service.Base
 	alarm.Alarm
 
-	pool   *pgxpool.Pool
-	policy safedial.Policy
-	client *http.Client
-	log    *slog.Logger
-	meters *meters
+	pool     *pgxpool.Pool
+	policy   safedial.Policy
+	client   *http.Client
+	log      *slog.Logger
+	attempts *prometheus.CounterVec
 
 	mu   sync.Mutex
 	busy map[string]int // deliveries under way, by host
 	n    int
 }
 
-func newDeliverer(pool *pgxpool.Pool, policy safedial.Policy, m *meters, log *slog.Logger) *deliverer {
+func newDeliverer(pool *pgxpool.Pool, policy safedial.Policy, attempts *prometheus.CounterVec, log *slog.Logger) *deliverer {
 	return &deliverer{
-		Alarm: alarm.New(), pool: pool, policy: policy, client: policy.Client(callbackTimeout), meters: m, log: log,
+		Alarm: alarm.New(), pool: pool, policy: policy, client: policy.Client(attemptTimeout), attempts: attempts, log: log,
 		busy: make(map[string]int),
 	}
 }
@@ -88,10 +84,10 @@ func (d *deliverer) loop(ctx context.Context) {
 		wait, err := d.step(ctx)
 		if err != nil {
 			if !failing && ctx.Err() == nil {
-				d.log.WarnContext(ctx, "jobs: callbacks cannot be read", "err", err)
+				d.log.WarnContext(ctx, "callbacks: they cannot be read", "err", err)
 			}
 
-			wait = callbackPoll
+			wait = poll
 		}
 
 		failing = err != nil
@@ -104,12 +100,12 @@ func (d *deliverer) loop(ctx context.Context) {
 
 // step begins what is due and there is room for, and returns how long to wait: 0 when there may be more.
 func (d *deliverer) step(ctx context.Context) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, callbackQuery)
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 
 	free, busy, full := d.room()
 	if free == 0 {
-		return callbackPoll, nil // whoever ends wakes the loop
+		return poll, nil // whoever ends wakes the loop
 	}
 
 	due, err := d.claim(ctx, free, busy)
@@ -122,15 +118,15 @@ func (d *deliverer) step(ctx context.Context) (time.Duration, error) {
 	}
 
 	var seconds *float64
-	if err := d.pool.QueryRow(ctx, callbackNextSQL, full).Scan(&seconds); err != nil {
+	if err := d.pool.QueryRow(ctx, nextSQL, full).Scan(&seconds); err != nil {
 		return 0, fmt.Errorf("look for the next callback: %w", err)
 	}
 
 	if seconds == nil {
-		return callbackPoll, nil
+		return poll, nil
 	}
 
-	return max(alarm.Gap, min(callbackPoll, time.Duration(*seconds*float64(time.Second)))), nil
+	return max(alarm.Gap, min(poll, time.Duration(*seconds*float64(time.Second)))), nil
 }
 
 // room is how many deliveries can begin, how many are under way by host, and the hosts that have no room.
@@ -142,16 +138,16 @@ func (d *deliverer) room() (free int, busy []byte, full []string) {
 	full = make([]string, 0)
 
 	for host, n := range d.busy {
-		if n >= callbackPerHost {
+		if n >= perHost {
 			full = append(full, host)
 		}
 	}
 
-	return callbackSlots - d.n, busy, full
+	return slots - d.n, busy, full
 }
 
 func (d *deliverer) claim(ctx context.Context, limit int, busy []byte) ([]*delivering, error) {
-	rows, err := d.pool.Query(ctx, callbackClaimSQL, limit, callbackPerHost, busy)
+	rows, err := d.pool.Query(ctx, claimSQL, limit, perHost, busy)
 	if err != nil {
 		return nil, fmt.Errorf("claim callbacks: %w", err)
 	}
@@ -203,29 +199,29 @@ func (d *deliverer) hold(host string, n int) {
 	}
 }
 
-func (d *deliverer) deliver(ctx context.Context, one *delivering, secrets []CallbackSecret) {
+func (d *deliverer) deliver(ctx context.Context, one *delivering, secrets []Secret) {
 	defer d.Expect(0)
 	defer d.hold(one.host, -1)
 
 	result := one.send(ctx, d.client, d.policy, secrets)
-	if ctx.Err() != nil && result.state != deliveryDelivered {
-		result = delivered{state: deliveryPending, err: "the instance stopped", wait: 0} // others go on with it
+	if ctx.Err() != nil && result.state != stateDelivered {
+		result = delivered{state: statePending, err: "the instance stopped", wait: 0} // others go on with it
 	}
 
-	d.meters.callback(result.state)
+	d.attempts.WithLabelValues(result.state).Inc()
 
-	if result.state == deliveryFailed {
-		d.log.WarnContext(ctx, "jobs: a callback is given up", "job_id", one.jobID, "function", one.function,
+	if result.state == stateFailed {
+		d.log.WarnContext(ctx, "callbacks: one is given up", "job_id", one.jobID, "function", one.function,
 			"attempt", one.attempt, "err", result.err)
 	}
 
 	// What was delivered shall be recorded although the node is stopping.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callbackQuery)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), queryTimeout)
 	defer cancel()
 
-	if _, err := d.pool.Exec(ctx, callbackRecordSQL, one.id, one.attempt, result.state, result.wait.Seconds(),
+	if _, err := d.pool.Exec(ctx, recordSQL, one.id, one.attempt, result.state, result.wait.Seconds(),
 		result.status, result.err); err != nil {
-		d.log.WarnContext(ctx, "jobs: what became of a callback is not recorded; it is sent again in a minute",
+		d.log.WarnContext(ctx, "callbacks: what became of one is not recorded; it is sent again in a minute",
 			"job_id", one.jobID, "function", one.function, "err", err)
 	}
 }
@@ -234,7 +230,7 @@ func (d *deliverer) deliver(ctx context.Context, one *delivering, secrets []Call
 func (d *deliverer) expire(ctx context.Context) {
 	for {
 		for {
-			tag, err := d.pool.Exec(ctx, callbackExpireSQL)
+			tag, err := d.pool.Exec(ctx, expireSQL)
 			if err != nil || tag.RowsAffected() < 1000 {
 				break // what stays goes the next time
 			}
@@ -243,7 +239,7 @@ func (d *deliverer) expire(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(callbackExpire):
+		case <-time.After(expireEvery):
 		}
 	}
 }

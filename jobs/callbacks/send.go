@@ -1,4 +1,4 @@
-package jobs
+package callbacks
 
 import (
 	"context"
@@ -17,17 +17,11 @@ import (
 )
 
 const (
-	callbackTimeout = 15 * time.Second // of one attempt; under the minute for which its claim holds
-	callbackAnswer  = 64 << 10         // bytes of an answer that are read, so that its connection can be used again
-	callbackFirst   = 5 * time.Second  // between the first two attempts; doubled each time
-	callbackLongest = time.Hour        // between two attempts
-)
-
-// States of a delivery.
-const (
-	deliveryPending   = "pending"
-	deliveryDelivered = "delivered"
-	deliveryFailed    = "failed"
+	attemptTimeout = 15 * time.Second // of one attempt; under the minute for which its claim holds
+	answerBytes    = 64 << 10         // bytes of an answer that are read, so that its connection can be used again
+	firstWait      = 5 * time.Second  // between the first two attempts; doubled each time
+	longestWait    = time.Hour        // between two attempts
+	maxError       = 4 << 10          // bytes of what is kept of an error
 )
 
 // delivering is one attempt to deliver a callback.
@@ -54,14 +48,14 @@ type delivered struct {
 
 // send makes one attempt. Every URL is checked again: the policy may have changed since, and by SQL anything may have
 // come in.
-func (d *delivering) send(ctx context.Context, client *http.Client, policy safedial.Policy, secrets []CallbackSecret) delivered {
+func (d *delivering) send(ctx context.Context, client *http.Client, policy safedial.Policy, secrets []Secret) delivered {
 	if err := policy.CheckURL(d.url); err != nil {
-		return delivered{state: deliveryFailed, err: "the url " + err.Error()}
+		return delivered{state: stateFailed, err: "the url " + err.Error()}
 	}
 
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, strings.NewReader(d.body))
 	if err != nil {
-		return delivered{state: deliveryFailed, err: "the url cannot be used"}
+		return delivered{state: stateFailed, err: "the url cannot be used"}
 	}
 
 	now := time.Now()
@@ -69,14 +63,14 @@ func (d *delivering) send(ctx context.Context, client *http.Client, policy safed
 	request.Header.Set("User-Agent", "millrace")
 	request.Header.Set("Webhook-Id", d.messageID)
 	request.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
-	request.Header.Set("Webhook-Signature", signCallback(secrets, d.messageID, now, d.body))
+	request.Header.Set("Webhook-Signature", sign(secrets, d.messageID, now, d.body))
 
 	answer, err := client.Do(request)
 	if err != nil {
 		return d.unanswered(err)
 	}
 
-	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, callbackAnswer))
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, answerBytes))
 	_ = answer.Body.Close()
 
 	return d.answered(answer)
@@ -92,18 +86,18 @@ func (d *delivering) unanswered(err error) delivered {
 
 	switch {
 	case errors.Is(err, safedial.ErrRefused):
-		return delivered{state: deliveryFailed, err: postgres.Storable("refused: "+innermost(err).Error(), maxFailureMessage)}
+		return delivered{state: stateFailed, err: postgres.Storable("refused: "+innermost(err).Error(), maxError)}
 	case errors.As(err, &lookup):
 		text = "the host's name cannot be resolved"
 	case errors.As(err, &network) && network.Op == "dial":
 		text = "the host does not take connections"
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
-		text = fmt.Sprintf("no answer within %s", callbackTimeout)
+		text = fmt.Sprintf("no answer within %s", attemptTimeout)
 	default:
 		text = innermost(err).Error()
 	}
 
-	return d.again(0, postgres.Storable(text, maxFailureMessage), 0)
+	return d.again(0, postgres.Storable(text, maxError), 0)
 }
 
 func isTimeout(err error) bool {
@@ -127,9 +121,9 @@ func innermost(err error) error {
 func (d *delivering) answered(answer *http.Response) delivered {
 	switch status := answer.StatusCode; {
 	case status >= http.StatusOK && status < http.StatusMultipleChoices:
-		return delivered{state: deliveryDelivered, status: status}
+		return delivered{state: stateDelivered, status: status}
 	case status == http.StatusGone:
-		return delivered{state: deliveryFailed, status: status, err: "answered 410: the receiver wants no more of them"}
+		return delivered{state: stateFailed, status: status, err: "answered 410: the receiver wants no more of them"}
 	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest:
 		return d.again(status, fmt.Sprintf("answered %d: redirects are not followed", status), 0)
 	default:
@@ -142,15 +136,15 @@ func (d *delivering) answered(answer *http.Response) delivered {
 // again is another attempt after a growing wait, at least what the receiver asks for, or the end when the callback's time
 // would be over.
 func (d *delivering) again(status int, why string, asked time.Duration) delivered {
-	wait := callbackLongest
+	wait := longestWait
 	if n := d.attempt - 1; n < 10 {
-		wait = min(callbackFirst<<n, callbackLongest)
+		wait = min(firstWait<<n, longestWait)
 	}
 
-	wait = max(wait*9/10+rand.N(wait/5), min(asked, callbackLongest)) //nolint:gosec // jitter
+	wait = max(wait*9/10+rand.N(wait/5), min(asked, longestWait)) //nolint:gosec // jitter
 	if wait > d.left {
-		return delivered{state: deliveryFailed, status: status, err: why + ", to the end of its time"}
+		return delivered{state: stateFailed, status: status, err: why + ", to the end of its time"}
 	}
 
-	return delivered{state: deliveryPending, status: status, err: why, wait: wait}
+	return delivered{state: statePending, status: status, err: why, wait: wait}
 }

@@ -1,0 +1,233 @@
+// Package jobtest is what tests of the packages around jobs have in common: functions that are Go functions, a node, and
+// jobs on it.
+package jobtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/internal/testdb"
+	"github.com/millrace-dev/millrace/jobs"
+)
+
+// Patience is how long tests wait for what should take milliseconds.
+const Patience = 30 * time.Second
+
+// Functions is an executor whose functions are Go functions that may come and go at any time.
+type Functions struct {
+	mu       sync.Mutex
+	run      map[string]Function
+	settings map[string]jobs.Settings
+}
+
+// Function is one of them.
+type Function = func(ctx context.Context, run *jobs.Run) (json.RawMessage, error)
+
+// NewFunctions has none yet.
+func NewFunctions() *Functions {
+	return &Functions{run: make(map[string]Function), settings: make(map[string]jobs.Settings)}
+}
+
+// Deploy makes a function live, or another version of it.
+func (f *Functions) Deploy(name string, run Function, settings ...jobs.Settings) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	f.run[name] = run
+	f.settings[name] = jobs.Settings{Version: "v1"}
+
+	for _, s := range settings {
+		f.settings[name] = s
+	}
+}
+
+// Resolve returns the settings of a function.
+func (f *Functions) Resolve(_ context.Context, name string) (jobs.Settings, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	settings, ok := f.settings[name]
+	if !ok {
+		return jobs.Settings{}, fmt.Errorf("%q: %w", name, jobs.ErrUnknownFunction)
+	}
+
+	return settings, nil
+}
+
+// Execute calls the function.
+func (f *Functions) Execute(ctx context.Context, run *jobs.Run) (json.RawMessage, error) {
+	f.mu.Lock()
+	function := f.run[run.Function]
+	f.mu.Unlock()
+
+	return function(ctx, run)
+}
+
+// Returns is a function that answers at once.
+func Returns(output string) Function {
+	return func(context.Context, *jobs.Run) (json.RawMessage, error) { return json.RawMessage(output), nil }
+}
+
+var nodeNumber atomic.Int64
+
+// NewNode makes a service on db, without starting it.
+func NewNode(t testing.TB, db *testdb.DB, functions *Functions, change ...func(*jobs.Config)) *jobs.Service {
+	t.Helper()
+
+	cfg := jobs.Config{
+		Pool: db.Pool, Executor: functions, NodeID: fmt.Sprintf("node-%d", nodeNumber.Add(1)), Logger: Logger(t),
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+
+	s, err := jobs.New(cfg)
+	require.NoError(t, err)
+
+	return s
+}
+
+// StartNode is NewNode, running until the test ends.
+func StartNode(t testing.TB, db *testdb.DB, functions *Functions, change ...func(*jobs.Config)) *jobs.Service {
+	t.Helper()
+
+	s := NewNode(t, db, functions, change...)
+	err := s.Start(t.Context())
+
+	// A busy machine may be too slow for the time that a node has to connect.
+	for range 3 {
+		if errors.Is(err, context.DeadlineExceeded) {
+			s = NewNode(t, db, functions, change...)
+			err = s.Start(t.Context())
+		}
+	}
+
+	require.NoError(t, err)
+	t.Cleanup(func() { Stop(t, s) })
+
+	return s
+}
+
+// InsertOnly makes a node that runs nothing.
+func InsertOnly(cfg *jobs.Config) { cfg.InsertOnly = true }
+
+// Service is a part that runs.
+type Service interface {
+	Start(ctx context.Context) error
+	Stop(ctx context.Context) error
+}
+
+// Start runs a part until the test ends.
+func Start[S Service](t testing.TB, part S) S {
+	t.Helper()
+	require.NoError(t, part.Start(t.Context()))
+	t.Cleanup(func() { Stop(t, part) })
+
+	return part
+}
+
+// Stop stops a part now.
+func Stop(t testing.TB, part Service) {
+	t.Helper()
+
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	require.NoError(t, part.Stop(ctx))
+}
+
+// Listener hears db until the test ends. It has to be started once the parts are made.
+func Listener(t testing.TB, db *testdb.DB) *postgres.Listener {
+	t.Helper()
+
+	listener := postgres.NewListener(postgres.ListenerConfig{URL: db.URL, Logger: Logger(t)})
+	t.Cleanup(func() { _ = listener.Stop(context.Background()) })
+
+	return listener
+}
+
+// Logger writes warnings into the test's log.
+func Logger(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(line []byte) (int, error) {
+	if w.t.Context().Err() == nil {
+		w.t.Log(string(line))
+	}
+
+	return len(line), nil
+}
+
+// Submit inserts one job.
+func Submit(t testing.TB, s *jobs.Service, function string, change ...func(*jobs.Submission)) int64 {
+	t.Helper()
+
+	sub := jobs.Submission{Function: function, Input: json.RawMessage(`{"n": 1}`)}
+	for _, f := range change {
+		f(&sub)
+	}
+
+	job, err := s.Submit(t.Context(), sub)
+	require.NoError(t, err)
+
+	return job.ID
+}
+
+// Await polls until the job is in one of the states.
+func Await(t testing.TB, s *jobs.Service, id int64, states ...jobs.State) jobs.Job {
+	t.Helper()
+
+	var job jobs.Job
+
+	require.Eventually(t, func() bool {
+		var err error
+		job, err = s.Get(t.Context(), id)
+
+		return err == nil && slices.Contains(states, job.State)
+	}, Patience, 5*time.Millisecond, "job %d never became %v", id, states)
+
+	return job
+}
+
+// Exec runs SQL that a test needs to bring a situation about.
+func Exec(t testing.TB, db *testdb.DB, sql string, args ...any) {
+	t.Helper()
+
+	_, err := db.Pool.Exec(t.Context(), sql, args...)
+	require.NoError(t, err)
+}
+
+// RowsWhere counts the rows of jobs for which a condition holds.
+func RowsWhere(t testing.TB, db *testdb.DB, where string, args ...any) (n int) {
+	t.Helper()
+	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from millrace.river_job where "+where, args...).Scan(&n))
+
+	return n
+}
+
+// Fill inserts n jobs in a state, by the row's name for it.
+func Fill(t testing.TB, db *testdb.DB, n int, kind, state string) {
+	t.Helper()
+	Exec(t, db, fillSQL, n, kind, state)
+}
+
+// What runs, runs on the node "busy".
+const fillSQL = `insert into millrace.river_job
+		(kind, args, max_attempts, priority, state, attempt, attempted_at, attempted_by, scheduled_at, finalized_at)
+	select $2, '{}', 5, 2, $3::text::millrace.river_job_state, 5, now(), '{busy}',
+		now() + case when $3 in ('scheduled', 'retryable') then interval '1 hour' else interval '0' end,
+		case when $3 in ('completed', 'discarded', 'cancelled') then now() end
+	from generate_series(1, $1)`

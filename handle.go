@@ -25,6 +25,11 @@ func MaxAttempts(n int) Option { return func(s *jobs.Settings) { s.MaxAttempts =
 // Timeout of one attempt. The function is told by its context alone.
 func Timeout(d time.Duration) Option { return func(s *jobs.Settings) { s.Timeout = d } }
 
+// SoftTimeout, shorter than Timeout, ends the function's context before the
+// attempt is ended, with the cause jobs.ErrSoftTimeout. The function may still
+// clean up, for which Call(ctx).Grace is the context, and return.
+func SoftTimeout(d time.Duration) Option { return func(s *jobs.Settings) { s.SoftTimeout = d } }
+
 // Backoff is how long a job waits between two attempts.
 func Backoff(b jobs.Backoff) Option { return func(s *jobs.Settings) { s.Backoff = b } }
 

@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -37,6 +38,8 @@ func (s *Service) RegisterNative(name string, fn NativeFunc, settings jobs.Setti
 		return fmt.Errorf("register %s: %w", name, settings.Limits.Validate())
 	case settings.Retention.Validate() != nil:
 		return fmt.Errorf("register %s: %w", name, settings.Retention.Validate())
+	case settings.SoftTimeout < 0 || settings.SoftTimeout >= cmp.Or(settings.Timeout, jobs.DefaultTimeout) && settings.SoftTimeout != 0:
+		return fmt.Errorf("register %s: its soft timeout must be shorter than its timeout of %s", name, cmp.Or(settings.Timeout, jobs.DefaultTimeout))
 	case s.Running():
 		return fmt.Errorf("register %s: functions must be registered before Start", name)
 	}

@@ -121,17 +121,23 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 		return a.failed(failure, settings)
 	}
 
-	timeout := firstPositive(a.run.timeout(), settings.Timeout, DefaultTimeout)
+	timeout, soft := a.run.timeouts(&settings)
 
 	ctx, cancel := a.within(ctx, timeout)
 	defer cancel()
 
 	deadline, _ := ctx.Deadline()
 	report := d.reporter(a.id, a.number)
-	result := d.execute(ctx, a, &Run{
+	run := &Run{
 		JobID: a.id, Function: a.function, Version: settings.Version, Input: a.input,
 		Attempt: a.number, MaxAttempts: a.max, Deadline: deadline, Traceparent: d.traceparent(ctx, a), Event: a.run.Event, Report: report,
-	})
+	}
+
+	if soft > 0 {
+		run.Soft = deadline.Add(soft - timeout)
+	}
+
+	result := d.execute(ctx, a, run)
 	report.close(context.WithoutCancel(ctx)) // its logs are in the table before its end is seen
 
 	switch {

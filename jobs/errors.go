@@ -26,6 +26,9 @@ var (
 	// job is handed back, and the attempt does not count.
 	ErrNotBegun = errors.New("there was no room for the function to begin")
 
+	// ErrSoftTimeout is why the context of a Go function ended whose soft timeout is over (context.Cause).
+	ErrSoftTimeout = errors.New("the soft timeout of the attempt is over")
+
 	// ErrUnavailable wraps whatever kept the database from taking a submission. The jobs may still have been
 	// inserted when the connection broke during the commit: an idempotency key makes trying again safe.
 	ErrUnavailable = errors.New("the database did not take the jobs")

@@ -25,6 +25,7 @@ type Settings struct {
 	Priority    int
 	MaxAttempts int
 	Timeout     time.Duration // of one attempt
+	SoftTimeout time.Duration // the function is told, and may end before the timeout does it; 0 means never
 	Backoff     Backoff
 	Unique      *Unique // at most one of these three
 	Debounce    *Debounce
@@ -48,6 +49,7 @@ type Run struct {
 	Attempt     int // 1 on the first attempt
 	MaxAttempts int
 	Deadline    time.Time
+	Soft        time.Time       // when the function is to be told that its deadline comes; zero if never
 	Traceparent string          // W3C trace context of the attempt; empty if there is none
 	Event       json.RawMessage // Options.Event; empty if there is none
 	Report      Reporter

@@ -9,6 +9,7 @@ import (
 const (
 	CodeException       = "exception"        // the function threw
 	CodeTimeout         = "timeout"          // it took longer than its timeout
+	CodeSoftTimeout     = "soft_timeout"     // it stopped itself when told that its soft timeout was over
 	CodeMemoryLimit     = "memory_limit"     // it needed more memory than it may have
 	CodeStalled         = "stalled"          // it waits for something that cannot happen any more
 	CodeCancelled       = "cancelled"        // somebody cancelled the job

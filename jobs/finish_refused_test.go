@@ -121,7 +121,8 @@ func TestOddMetadataIsNoObstacle(t *testing.T) {
 			insertJobs(t, db, 1)
 			exec(t, db, "update millrace.river_job set metadata = $1", metadata)
 			a := claimOne(t, db, "a")
-			require.Zero(t, a.run.timeout())
+			hard, _ := a.run.timeouts(&Settings{})
+			require.Equal(t, DefaultTimeout, hard)
 			require.NoError(t, f.finish(a, out), "%s %s", metadata, name)
 			exec(t, db, "truncate millrace.river_job")
 		}

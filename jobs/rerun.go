@@ -16,7 +16,7 @@ import (
 type Rerun struct {
 	JobID int64           // of the job to run again, in whatever state
 	Input json.RawMessage // empty: the old job's
-	// Options change what is taken from the old job: queue, priority, attempts, timeout, backoff, tags and event. Times are
+	// Options change what is taken from the old job: queue, priority, attempts, timeouts, backoff, tags and event. Times are
 	// not taken: the new job runs at once unless they say otherwise.
 	Options Options
 }

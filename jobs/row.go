@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -107,6 +108,10 @@ func hashRequest(sub *Submission) []byte {
 
 	if !opts.Backoff.IsZero() {
 		part([]byte(opts.Backoff.canonical()))
+	}
+
+	if opts.SoftTimeout != 0 {
+		part([]byte("soft " + strconv.FormatInt(int64(opts.SoftTimeout), 10)))
 	}
 
 	if opts.Callback != nil {

@@ -74,7 +74,7 @@ type ScheduleSpec struct {
 	Name     string // 1 to 100 letters, digits, '_', '-' and '.', beginning with a letter or digit
 	Function string
 	Input    json.RawMessage // as in Submission
-	Options  Options         // Queue, Priority, MaxAttempts, Timeout and Tags; the others are a tick's own affair
+	Options  Options         // Queue, Priority, MaxAttempts, Timeout, SoftTimeout and Tags; the others are a tick's own affair
 	Cron     string          // jobs/internal/cron has the grammar
 	Timezone string          // name in the IANA database
 	Overlap  Overlap

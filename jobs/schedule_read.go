@@ -28,12 +28,14 @@ type scheduleOptions struct {
 	Priority    int      `json:"priority,omitempty"`
 	MaxAttempts int      `json:"max_attempts,omitempty"`
 	TimeoutMS   int64    `json:"timeout_ms,omitempty"`
+	SoftMS      int64    `json:"soft_timeout_ms,omitempty"`
 	Tags        []string `json:"tags,omitempty"`
 }
 
 func encodeScheduleOptions(o *Options) ([]byte, error) {
 	stored, err := json.Marshal(scheduleOptions{
-		Queue: o.Queue, Priority: o.Priority, MaxAttempts: o.MaxAttempts, TimeoutMS: o.Timeout.Milliseconds(), Tags: o.Tags,
+		Queue: o.Queue, Priority: o.Priority, MaxAttempts: o.MaxAttempts, TimeoutMS: o.Timeout.Milliseconds(),
+		SoftMS: o.SoftTimeout.Milliseconds(), Tags: o.Tags,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the options: %w", err)
@@ -50,7 +52,7 @@ func decodeScheduleOptions(stored []byte) (Options, error) {
 
 	return Options{
 		Queue: o.Queue, Priority: o.Priority, MaxAttempts: o.MaxAttempts,
-		Timeout: time.Duration(o.TimeoutMS) * time.Millisecond, Tags: o.Tags,
+		Timeout: time.Duration(o.TimeoutMS) * time.Millisecond, SoftTimeout: time.Duration(o.SoftMS) * time.Millisecond, Tags: o.Tags,
 	}, nil
 }
 

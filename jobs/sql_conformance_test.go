@@ -87,6 +87,7 @@ func TestSQLMakesTheRowsThatGoMakes(t *testing.T) {
 		{`{"queue": "slow_1-a", "priority": 4, "max_attempts": 100`, Options{Queue: "slow_1-a", Priority: 4, MaxAttempts: 100}},
 		{`{"tags": ["acme", "q_4-x", "acme"]`, Options{Tags: []string{"acme", "q_4-x", "acme"}}},
 		{`{"timeout": "1.5s"`, Options{Timeout: 1500 * time.Millisecond}},
+		{`{"timeout": "2m", "soft_timeout": "1.5s"`, Options{Timeout: 2 * time.Minute, SoftTimeout: 1500 * time.Millisecond}},
 		{`{"timeout": 90, "priority": 0`, Options{Timeout: 90 * time.Second}},
 		{`{"timeout": "1h2m3.004005006s", "tags": ["abc"]`, Options{
 			Timeout: time.Hour + 2*time.Minute + 3_004_005_006, Tags: []string{"abc"},

@@ -27,6 +27,7 @@ type Options struct {
 	Priority    int           // 1 (first) to 4 (last)
 	MaxAttempts int           // 1 to 100
 	Timeout     time.Duration // of one attempt: 1 ms to 24 h
+	SoftTimeout time.Duration // of one attempt, below the timeout: the function is told, and may clean up and return
 	RunAt       time.Time     // not before; a time in the past means now; at most ten years ahead
 	Delay       time.Duration // the same, counted from the moment of insertion; not together with RunAt
 	Tags        []string      // at most 20, each 3 to 100 letters, digits, '_' and inner '-'

@@ -78,6 +78,10 @@ func checkForFunction(sub *Submission, settings *Settings) error {
 		wrong.Add(its.name(), "decides when the job starts: it cannot be combined with run_at or delay")
 	}
 
+	if hard := firstPositive(opts.Timeout, settings.Timeout, DefaultTimeout); opts.SoftTimeout >= hard {
+		wrong.Add("soft_timeout", fmt.Sprintf("must be shorter than the timeout, which is %s", hard))
+	}
+
 	settings.Schema.check(wrong, sub.Input)
 
 	return wrong.OrNil()
@@ -142,6 +146,10 @@ func (c *checker) checkNumbers(wrong *ValidationError, opts *Options) {
 func (c *checker) checkTimes(wrong *ValidationError, opts *Options) {
 	if opts.Timeout != 0 && (opts.Timeout < minTimeout || opts.Timeout > maxTimeout) {
 		wrong.Add("timeout", fmt.Sprintf("must be between %s and %s", minTimeout, maxTimeout))
+	}
+
+	if opts.SoftTimeout != 0 && (opts.SoftTimeout < minTimeout || opts.SoftTimeout > maxTimeout) {
+		wrong.Add("soft_timeout", fmt.Sprintf("must be between %s and %s", minTimeout, maxTimeout))
 	}
 
 	if opts.Delay < 0 || opts.Delay > maxRunAhead {

@@ -106,6 +106,7 @@ func TestOptionsRefused(t *testing.T) {
 	for field, opts := range map[string][]Options{
 		"priority":        {{Priority: 5}, {Priority: -1}},
 		"max_attempts":    {{MaxAttempts: 101}, {MaxAttempts: -1}},
+		"soft_timeout":    {{SoftTimeout: time.Microsecond}, {SoftTimeout: 25 * time.Hour}, {SoftTimeout: -1}},
 		"timeout":         {{Timeout: time.Microsecond}, {Timeout: 25 * time.Hour}, {Timeout: -1}},
 		"delay":           {{Delay: -1}, {Delay: 4_000 * day}, {Delay: 1, RunAt: time.Now()}},
 		"run_at":          {{RunAt: time.Now().Add(4_000 * day)}},

@@ -124,7 +124,7 @@ $$;
 -- that is wrong with them.
 create function millrace.job_options(
     options jsonb,
-    out queue text, out priority integer, out max_attempts integer, out timeout_ns bigint, out delay_ns bigint,
+    out queue text, out priority integer, out max_attempts integer, out timeout_ns bigint, out soft_timeout_ns bigint, out delay_ns bigint,
     out run_at timestamptz, out tags text[], out idempotency_key text, out rule jsonb, out backoff jsonb,
     out wrong text[]
 )
@@ -133,7 +133,7 @@ create function millrace.job_options(
 as $$
 declare
     kinds constant jsonb := '{"queue": ["string"], "priority": ["number"], "max_attempts": ["number"],
-        "timeout": ["string", "number"], "run_at": ["string"], "delay": ["string", "number"], "tags": ["array"],
+        "timeout": ["string", "number"], "soft_timeout": ["string", "number"], "run_at": ["string"], "delay": ["string", "number"], "tags": ["array"],
         "idempotency_key": ["string"], "backoff": ["string", "number", "array", "object"],
         "unique": ["boolean", "string", "object"], "debounce": ["string", "number", "object", "boolean"],
         "throttle": ["string", "object", "boolean"], "callback": ["string", "object"], "traceparent": ["string"]}';
@@ -172,6 +172,12 @@ begin
         wrong := array_append(wrong, 'timeout' || duration);
     elsif timeout_ns <> 0 and timeout_ns not between 1000000 and 86400000000000 then
         wrong := array_append(wrong, 'timeout must be between 1ms and 24h');
+    end if;
+    soft_timeout_ns := millrace.duration_ns(options ->> 'soft_timeout');
+    if options ? 'soft_timeout' and soft_timeout_ns is null then
+        wrong := array_append(wrong, 'soft_timeout' || duration);
+    elsif soft_timeout_ns <> 0 and soft_timeout_ns not between 1000000 and 86400000000000 then
+        wrong := array_append(wrong, 'soft_timeout must be between 1ms and 24h');
     end if;
     delay_ns := millrace.duration_ns(options ->> 'delay');
     if options ? 'delay' and delay_ns is null then
@@ -304,7 +310,8 @@ $$;
 -- millrace.enqueue submits a job when, and only when, the calling transaction
 -- commits, and returns its id. options:
 --   queue            text; priority 1 (first) to 4 (last); max_attempts 1 to 100
---   timeout          duration of an attempt, 1ms to 24h
+--   timeout          duration of an attempt, 1ms to 24h; soft_timeout, shorter:
+--                    when the function is told that its timeout comes
 --   run_at           RFC 3339 time, not before; or delay, a duration from now on
 --   tags             up to 20 texts
 --   idempotency_key  text: within 24 hours the same request returns the same job
@@ -362,7 +369,7 @@ begin
     if cardinality(opts.wrong) > 0 then
         raise exception 'millrace.enqueue: %', array_to_string(opts.wrong, '; ')
             using errcode = '22023',
-            hint = 'The options are: queue, priority, max_attempts, timeout, run_at, delay, tags, idempotency_key, '
+            hint = 'The options are: queue, priority, max_attempts, timeout, soft_timeout, run_at, delay, tags, idempotency_key, '
                 'backoff, unique, debounce, throttle, callback, traceparent.';
     end if;
 
@@ -378,8 +385,13 @@ begin
             hint = 'A function is known when it is deployed, or when a program that has it has started.';
     end if;
 
-    run := jsonb_strip_nulls(jsonb_build_object('timeout_ms', nullif(opts.timeout_ns, 0) / 1000000, 'backoff', opts.backoff,
-        'trace', nullif(given ->> 'traceparent', '')));
+    if opts.soft_timeout_ns >= coalesce(nullif(opts.timeout_ns, 0), (settings ->> 'timeout_ms')::bigint * 1000000, 60000000000) then
+        raise exception 'millrace.enqueue: soft_timeout must be shorter than the timeout'
+            using errcode = '22023', hint = 'Say a shorter one, or a longer timeout beside it.';
+    end if;
+
+    run := jsonb_strip_nulls(jsonb_build_object('timeout_ms', nullif(opts.timeout_ns, 0) / 1000000,
+        'soft_timeout_ms', nullif(opts.soft_timeout_ns, 0) / 1000000, 'backoff', opts.backoff, 'trace', nullif(given ->> 'traceparent', '')));
     if run <> '{}' then
         metadata := jsonb_build_object('run', run);
     end if;
@@ -407,6 +419,7 @@ begin
                 || int8send(coalesce((extract(epoch from opts.run_at) * 1000000)::bigint, -62135596800000000)))
             || coalesce(millrace.hash_part(convert_to(millrace.rule_text(own_rule), 'UTF8')), '')
             || coalesce(millrace.hash_part(convert_to(millrace.backoff_text(opts.backoff), 'UTF8')), '')
+            || coalesce(millrace.hash_part(convert_to('soft ' || nullif(opts.soft_timeout_ns, 0), 'UTF8')), '')
             || coalesce(millrace.hash_part(convert_to((callback ->> 'url') || coalesce((select string_agg(' ' || e.value, '' order by e.n)
                 from jsonb_array_elements_text(callback -> 'events') with ordinality e (value, n)), ''), 'UTF8')), ''))) r;
         if not reserved.fresh then

@@ -28,6 +28,7 @@ type options struct {
 	Priority       int            `json:"priority"`
 	MaxAttempts    int            `json:"max_attempts"`
 	Timeout        duration       `json:"timeout"`
+	SoftTimeout    duration       `json:"soft_timeout"`
 	RunAt          *time.Time     `json:"run_at"`
 	Delay          duration       `json:"delay"`
 	Tags           []string       `json:"tags"`
@@ -121,6 +122,7 @@ func (s submission) job(who auth.Identity) (jobs.Submission, error) {
 		Priority:       s.Options.Priority,
 		MaxAttempts:    s.Options.MaxAttempts,
 		Timeout:        time.Duration(s.Options.Timeout),
+		SoftTimeout:    time.Duration(s.Options.SoftTimeout),
 		Delay:          time.Duration(s.Options.Delay),
 		Tags:           s.Options.Tags,
 		IdempotencyKey: ownJobKey(who, s.Options.IdempotencyKey),
@@ -146,6 +148,7 @@ func (s *Server) submitToFunction(c *fiber.Ctx) error {
 		Priority:       int(q.number("priority", -maxInt, maxInt)),
 		MaxAttempts:    int(q.number("max_attempts", -maxInt, maxInt)),
 		Timeout:        q.duration("timeout"),
+		SoftTimeout:    q.duration("soft_timeout"),
 		RunAt:          q.instant("run_at"),
 		Delay:          q.duration("delay"),
 		Tags:           q.list("tags"),

@@ -74,6 +74,7 @@ func optionParams() []Param {
 		{"query", "priority", "1 (first) to 4."},
 		{"query", "max_attempts", "1 to 100."},
 		{"query", "timeout", "Of one attempt, such as 30s."},
+		{"query", "soft_timeout", "When the function is told that its timeout comes; shorter than it."},
 		{"query", "run_at", "Not before, such as 2026-01-31T08:00:00Z."},
 		{"query", "delay", "The same, from now on, such as 10m."},
 		{"query", "tags", "Separated by commas."},

@@ -30,6 +30,7 @@ type scheduleJobOptions struct {
 	Priority    int      `json:"priority,omitempty"`
 	MaxAttempts int      `json:"max_attempts,omitempty"`
 	Timeout     duration `json:"timeout,omitempty"`
+	SoftTimeout duration `json:"soft_timeout,omitempty"`
 	Tags        []string `json:"tags,omitempty"`
 }
 
@@ -51,7 +52,8 @@ func (b scheduleBody) spec() jobs.ScheduleSpec {
 		Name: b.Name, Function: b.Function, Input: b.Input, Cron: b.Cron, Timezone: b.Timezone, Overlap: b.Overlap,
 		CatchUp: b.CatchUp, CatchUpWindow: time.Duration(b.CatchUpWindow), Jitter: time.Duration(b.Jitter), Paused: b.Paused,
 		Options: jobs.Options{
-			Queue: o.Queue, Priority: o.Priority, MaxAttempts: o.MaxAttempts, Timeout: time.Duration(o.Timeout), Tags: o.Tags,
+			Queue: o.Queue, Priority: o.Priority, MaxAttempts: o.MaxAttempts, Timeout: time.Duration(o.Timeout),
+			SoftTimeout: time.Duration(o.SoftTimeout), Tags: o.Tags,
 		},
 	}
 }
@@ -62,7 +64,8 @@ func bodyOfSchedule(s *jobs.ScheduleSpec) scheduleBody {
 		Name: s.Name, Function: s.Function, Input: s.Input, Cron: s.Cron, Timezone: s.Timezone, Overlap: s.Overlap,
 		CatchUp: s.CatchUp, CatchUpWindow: duration(s.CatchUpWindow), Jitter: duration(s.Jitter), Paused: s.Paused,
 		Options: scheduleJobOptions{
-			Queue: o.Queue, Priority: o.Priority, MaxAttempts: o.MaxAttempts, Timeout: duration(o.Timeout), Tags: o.Tags,
+			Queue: o.Queue, Priority: o.Priority, MaxAttempts: o.MaxAttempts, Timeout: duration(o.Timeout),
+			SoftTimeout: duration(o.SoftTimeout), Tags: o.Tags,
 		},
 	}
 }

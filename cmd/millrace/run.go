@@ -23,6 +23,7 @@ type runCmd struct {
 	Priority       int           `help:"1 (first) to 4 (last)."`
 	MaxAttempts    int           `help:"Give up after this many attempts."`
 	Timeout        time.Duration `help:"Time limit of one attempt, such as 30s."`
+	SoftTimeout    time.Duration `placeholder:"TIME" help:"When the function is told that its time limit comes; shorter than it."`
 	Delay          time.Duration `xor:"when" help:"Start after this time, such as 10m."`
 	RunAt          time.Time     `xor:"when" format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"Start at this time (RFC 3339)."`
 	Tag            []string      `placeholder:"TAG" help:"Tag of the job; may be repeated."`
@@ -53,7 +54,7 @@ func (r *runCmd) Run(ctx context.Context, out *streams) error {
 
 func (r *runCmd) options() apiclient.Options {
 	return apiclient.Options{
-		Queue: r.Queue, Priority: r.Priority, MaxAttempts: r.MaxAttempts, Timeout: r.Timeout,
+		Queue: r.Queue, Priority: r.Priority, MaxAttempts: r.MaxAttempts, Timeout: r.Timeout, SoftTimeout: r.SoftTimeout,
 		Delay: r.Delay, RunAt: r.RunAt, Tags: r.Tag, IdempotencyKey: r.IdempotencyKey,
 	}
 }

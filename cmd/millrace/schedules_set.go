@@ -27,6 +27,7 @@ type schedulesSetCmd struct {
 	Priority      *int           `placeholder:"N" help:"1 (first) to 4 (last)."`
 	MaxAttempts   *int           `placeholder:"N" help:"Give up after this many attempts."`
 	Timeout       *time.Duration `placeholder:"TIME" help:"Time limit of one attempt, such as 30s."`
+	SoftTimeout   *time.Duration `placeholder:"TIME" help:"When the function is told that its time limit comes; shorter than it."`
 	Tag           []string       `placeholder:"TAG" xor:"tags" help:"Tag of the jobs, instead of those they had; may be repeated."`
 	NoTags        bool           `xor:"tags" help:"Leave the jobs without tags."`
 }
@@ -69,7 +70,8 @@ func (c *schedulesSetCmd) change(out *streams) (apiclient.ScheduleChange, error)
 		Function: c.Function, Cron: c.Cron, Timezone: c.Timezone, Overlap: c.Overlap, CatchUp: c.CatchUp,
 		CatchUpWindow: durationText(c.CatchUpWindow), Jitter: durationText(c.Jitter), Paused: c.Paused,
 		Options: apiclient.ScheduleOptionsChange{
-			Queue: c.Queue, Priority: c.Priority, MaxAttempts: c.MaxAttempts, Timeout: durationText(c.Timeout), Tags: c.tags(),
+			Queue: c.Queue, Priority: c.Priority, MaxAttempts: c.MaxAttempts, Timeout: durationText(c.Timeout),
+			SoftTimeout: durationText(c.SoftTimeout), Tags: c.tags(),
 		},
 	}
 	if c.Input != nil {

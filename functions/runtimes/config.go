@@ -26,9 +26,10 @@ const (
 // Config is what a function's `export const config = {…}` asks for. Zero fields mean the platform's defaults.
 type Config struct {
 	Queue       string         `json:"queue,omitempty"`
-	Priority    int            `json:"priority,omitempty"`     // 1 (first) to 4 (last)
-	MaxAttempts int            `json:"max_attempts,omitempty"` // 1 to 100
-	Timeout     Milliseconds   `json:"timeout_ms,omitempty"`   // of one attempt
+	Priority    int            `json:"priority,omitempty"`        // 1 (first) to 4 (last)
+	MaxAttempts int            `json:"max_attempts,omitempty"`    // 1 to 100
+	Timeout     Milliseconds   `json:"timeout_ms,omitempty"`      // of one attempt
+	SoftTimeout Milliseconds   `json:"soft_timeout_ms,omitempty"` // below it
 	Backoff     jobs.Backoff   `json:"backoff,omitzero"`
 	Memory      int64          `json:"memory,omitempty"` // bytes
 	Schedules   []Schedule     `json:"schedules,omitempty"`
@@ -64,6 +65,7 @@ func (c Config) Settings(version string) jobs.Settings {
 		Priority:    c.Priority,
 		MaxAttempts: c.MaxAttempts,
 		Timeout:     c.Timeout.Duration(),
+		SoftTimeout: c.SoftTimeout.Duration(),
 		Backoff:     c.Backoff,
 		Unique:      c.Unique,
 		Debounce:    c.Debounce,
@@ -95,6 +97,7 @@ func ConfigOf(settings jobs.Settings) Config {
 		Priority:       settings.Priority,
 		MaxAttempts:    settings.MaxAttempts,
 		Timeout:        Milliseconds(settings.Timeout.Milliseconds()),
+		SoftTimeout:    Milliseconds(settings.SoftTimeout.Milliseconds()),
 		Backoff:        settings.Backoff,
 		Unique:         settings.Unique,
 		Debounce:       settings.Debounce,
@@ -115,6 +118,7 @@ func ConfigOf(settings jobs.Settings) Config {
 //	retries      attempts after the first one, 0 to 99; or, instead,
 //	maxAttempts  attempts in all, 1 to 100
 //	timeout      of one attempt, as "30s", "5m" or a number of milliseconds
+//	softTimeout  when the function is told, through ctx.signal, that its timeout comes: below it
 //	backoff      wait after the first failed attempt, as "1s"; or {kind, first, max, factor, jitter}, kind being
 //	             exponential, linear or fixed; or the waits, as ["1s", "1m"]
 //	schedule     when to run it: a cron expression, or {cron, timezone, input, overlap, catchUp, catchUpWindow, jitter}
@@ -142,6 +146,7 @@ func ParseConfig(raw []byte, maxMemory int64) (Config, []string) {
 		p.key(key, fields[key], maxMemory)
 	}
 	p.checkLimits()
+	p.checkTimeouts()
 	p.checkRules()
 
 	if _, both := fields["schedule"]; both {
@@ -180,7 +185,10 @@ var options = map[string]func(p *parser, raw json.RawMessage, maxMemory int64){
 	"maxAttempts": func(p *parser, raw json.RawMessage, _ int64) {
 		p.config.MaxAttempts = p.integer("config.maxAttempts", raw, 1, 1+MaxRetries)
 	},
-	"timeout":   func(p *parser, raw json.RawMessage, _ int64) { p.config.Timeout = p.duration("config.timeout", raw) },
+	"timeout": func(p *parser, raw json.RawMessage, _ int64) { p.config.Timeout = p.duration("config.timeout", raw) },
+	"softTimeout": func(p *parser, raw json.RawMessage, _ int64) {
+		p.config.SoftTimeout = p.duration("config.softTimeout", raw)
+	},
 	"backoff":   func(p *parser, raw json.RawMessage, _ int64) { p.config.Backoff = said(p, raw, jobs.ParseBackoff) },
 	"unique":    func(p *parser, raw json.RawMessage, _ int64) { p.config.Unique = said(p, raw, jobs.ParseUnique) },
 	"debounce":  func(p *parser, raw json.RawMessage, _ int64) { p.config.Debounce = said(p, raw, jobs.ParseDebounce) },
@@ -203,7 +211,7 @@ var options = map[string]func(p *parser, raw json.RawMessage, maxMemory int64){
 func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
 	read, ok := options[key]
 	if !ok {
-		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, backoff, memory, "+
+		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, softTimeout, backoff, memory, "+
 			"schedule, schedules, callback, retention, concurrency, concurrencyKey, rate, unique, debounce, throttle, schema", shortened(key))
 
 		return
@@ -243,6 +251,18 @@ func (p *parser) duration(what string, raw json.RawMessage) Milliseconds {
 	}
 
 	return Milliseconds(d.Milliseconds())
+}
+
+// checkTimeouts finds a soft time limit that the hard one comes before.
+func (p *parser) checkTimeouts() {
+	hard := p.config.Timeout.Duration()
+	if hard == 0 {
+		hard = jobs.DefaultTimeout
+	}
+
+	if soft := p.config.SoftTimeout.Duration(); soft >= hard {
+		p.mistakef("config.softTimeout must be shorter than the timeout, which is %s", hard)
+	}
 }
 
 // said reads what package jobs has a grammar for.

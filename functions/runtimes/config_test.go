@@ -14,13 +14,15 @@ import (
 func TestParseConfigValues(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]runtimes.Config{
-		`{}`:                  {},
-		`{"retries":0}`:       {MaxAttempts: 1},
-		`{"maxAttempts":100}`: {MaxAttempts: 100},
-		`{"timeout":1500}`:    {Timeout: 1500},
-		`{"timeout":"1h30m"}`: {Timeout: 5_400_000},
-		`{"timeout":"1d"}`:    {Timeout: 86_400_000},
-		`{"backoff":"10s"}`:   {Backoff: jobs.Backoff{First: 10 * time.Second}},
+		`{}`:                                    {},
+		`{"retries":0}`:                         {MaxAttempts: 1},
+		`{"maxAttempts":100}`:                   {MaxAttempts: 100},
+		`{"timeout":1500}`:                      {Timeout: 1500},
+		`{"timeout":1500,"softTimeout":"1.4s"}`: {Timeout: 1500, SoftTimeout: 1400},
+		`{"softTimeout":"59s"}`:                 {SoftTimeout: 59_000},
+		`{"timeout":"1h30m"}`:                   {Timeout: 5_400_000},
+		`{"timeout":"1d"}`:                      {Timeout: 86_400_000},
+		`{"backoff":"10s"}`:                     {Backoff: jobs.Backoff{First: 10 * time.Second}},
 		`{"backoff":{"kind":"linear","first":"1s","jitter":0}}`: {Backoff: jobs.Backoff{Kind: jobs.BackoffLinear, First: time.Second, Jitter: -1}},
 		`{"unique":true}`:   {Unique: &jobs.Unique{}},
 		`{"debounce":1500}`: {Debounce: &jobs.Debounce{Period: 1500 * time.Millisecond}},
@@ -49,7 +51,7 @@ func TestParseConfigMistakes(t *testing.T) {
 	t.Parallel()
 	for _, raw := range []string{
 		`null`, `[]`, `5`, `{"queue":""}`, `{"queue":"A"}`, `{"queue":null}`, `{"priority":0}`, `{"priority":"1"}`, `{"retries":100}`,
-		`{"retries":null}`, `{"maxAttempts":0}`, `{"timeout":0}`, `{"timeout":"2d"}`, `{"timeout":null}`, `{"timeout":1e300}`,
+		`{"retries":null}`, `{"maxAttempts":0}`, `{"timeout":0}`, `{"softTimeout":0}`, `{"softTimeout":"1m"}`, `{"timeout":5,"softTimeout":5}`, `{"timeout":"2d"}`, `{"timeout":null}`, `{"timeout":1e300}`,
 		`{"backoff":[]}`, `{"backoff":["x"]}`, `{"backoff":{"factor":0.5}}`, `{"backoff":{"first":"x"}}`, `{"memory":"1 PB"}`,
 		`{"memory":1}`, `{"memory":"2GiB"}`, `{"memory":null}`, `{"Queue":"x"}`,
 		`{"concurrency":0}`, `{"concurrency":"2"}`, `{"concurrencyKey":"input.id"}`, `{"concurrency":1,"concurrencyKey":"id"}`,
@@ -84,10 +86,10 @@ func TestConfigAndSettingsAgree(t *testing.T) {
 
 func TestParseOptions(t *testing.T) {
 	t.Parallel()
-	options, err := runtimes.ParseOptions([]byte(`{"queue":"q","priority":1,"maxAttempts":2,"timeout":"5s","delay":250,"tags":["abc"],"idempotencyKey":"k"}`))
+	options, err := runtimes.ParseOptions([]byte(`{"queue":"q","priority":1,"maxAttempts":2,"timeout":"5s","softTimeout":4000,"delay":250,"tags":["abc"],"idempotencyKey":"k"}`))
 	require.NoError(t, err)
 	require.Equal(t, jobs.Options{
-		Queue: "q", Priority: 1, MaxAttempts: 2, Timeout: 5 * time.Second, Delay: 250 * time.Millisecond, Tags: []string{"abc"}, IdempotencyKey: "k",
+		Queue: "q", Priority: 1, MaxAttempts: 2, Timeout: 5 * time.Second, SoftTimeout: 4 * time.Second, Delay: 250 * time.Millisecond, Tags: []string{"abc"}, IdempotencyKey: "k",
 	}, options)
 
 	options, err = runtimes.ParseOptions([]byte(`null`))

@@ -13,7 +13,7 @@ import (
 
 // ParseOptions reads the options of ctx.enqueue from a JSON object, or null for none:
 //
-//	queue, priority, maxAttempts, timeout   as in a function's config
+//	queue, priority, maxAttempts, timeout, softTimeout   as in a function's config
 //	delay            as "10m" or a number of milliseconds
 //	runAt            an RFC 3339 time, which is what JSON makes of a Date
 //	tags             array of strings
@@ -56,6 +56,8 @@ func setOption(options *jobs.Options, key string, raw json.RawMessage) (err erro
 	switch key {
 	case "timeout":
 		return durationOption(&options.Timeout, key, raw)
+	case "softTimeout":
+		return durationOption(&options.SoftTimeout, key, raw)
 	case "delay":
 		return durationOption(&options.Delay, key, raw)
 	case "backoff":

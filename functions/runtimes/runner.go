@@ -66,6 +66,7 @@ type Call struct {
 	MaxAttempts int
 	Traceparent string          // W3C trace context of the attempt; empty if there is none
 	Deadline    time.Time       // zero if there is none
+	Soft        time.Time       // when the function is to be told that its deadline comes; zero if never
 	Event       json.RawMessage // what led to the job, an object; empty if nothing was said
 	Socket      *SocketEvent    // calls a consumer's handler, which has no Input and no job; nil calls the function
 }

@@ -133,6 +133,7 @@ type wireOptions struct {
 	Priority       int        `json:"priority,omitempty"`
 	MaxAttempts    int        `json:"max_attempts,omitempty"`
 	Timeout        string     `json:"timeout,omitempty"`
+	SoftTimeout    string     `json:"soft_timeout,omitempty"`
 	RunAt          *time.Time `json:"run_at,omitempty"`
 	Delay          string     `json:"delay,omitempty"`
 	Tags           []string   `json:"tags,omitempty"`
@@ -142,7 +143,7 @@ type wireOptions struct {
 func (o Options) wire() wireOptions {
 	wire := wireOptions{
 		Queue: o.Queue, Priority: o.Priority, MaxAttempts: o.MaxAttempts, Tags: o.Tags, IdempotencyKey: o.IdempotencyKey,
-		Timeout: durationText(o.Timeout), Delay: durationText(o.Delay),
+		Timeout: durationText(o.Timeout), SoftTimeout: durationText(o.SoftTimeout), Delay: durationText(o.Delay),
 	}
 	if !o.RunAt.IsZero() {
 		wire.RunAt = &o.RunAt

@@ -96,6 +96,7 @@ type Options struct {
 	Priority    int // 1 (first) to 4
 	MaxAttempts int
 	Timeout     time.Duration // of one attempt
+	SoftTimeout time.Duration // when the function is told that its timeout comes
 	RunAt       time.Time
 	Delay       time.Duration
 	Tags        []string

@@ -65,6 +65,7 @@ func (o Options) query() url.Values {
 	set("priority", strconv.Itoa(o.Priority), o.Priority != 0)
 	set("max_attempts", strconv.Itoa(o.MaxAttempts), o.MaxAttempts != 0)
 	set("timeout", o.Timeout.String(), o.Timeout != 0)
+	set("soft_timeout", o.SoftTimeout.String(), o.SoftTimeout != 0)
 	set("run_at", o.RunAt.Format(time.RFC3339Nano), !o.RunAt.IsZero())
 	set("delay", o.Delay.String(), o.Delay != 0)
 	set("tags", strings.Join(o.Tags, ","), len(o.Tags) > 0)

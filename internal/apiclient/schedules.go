@@ -30,6 +30,7 @@ type ScheduleOptions struct {
 	Priority    int      `json:"priority,omitempty"`
 	MaxAttempts int      `json:"max_attempts,omitempty"`
 	Timeout     string   `json:"timeout,omitempty"`
+	SoftTimeout string   `json:"soft_timeout,omitempty"`
 	Tags        []string `json:"tags,omitempty"`
 }
 

@@ -8,6 +8,8 @@ export interface JobOptions {
   maxAttempts?: number;
   /** of one attempt */
   timeout?: string | number;
+  /** when the function is told that its timeout comes; shorter than it */
+  softTimeout?: string | number;
   /** not before this time */
   runAt?: Date | string;
   /** not before this much time has passed */
@@ -17,15 +19,16 @@ export interface JobOptions {
   idempotencyKey?: string;
 }
 
-const names = ["queue", "priority", "maxAttempts", "timeout", "runAt", "delay", "tags", "idempotencyKey"] as const satisfies readonly (keyof JobOptions)[];
+const names = ["queue", "priority", "maxAttempts", "timeout", "softTimeout", "runAt", "delay", "tags", "idempotencyKey"] as const satisfies readonly (keyof JobOptions)[];
 
 /** toWire is the options in the server's words, without those that are not set. */
 export function toWire(options: JobOptions): Record<string, unknown> {
   known("a job's options", options, names);
-  const { maxAttempts, runAt, idempotencyKey, ...same } = options;
+  const { maxAttempts, softTimeout, runAt, idempotencyKey, ...same } = options;
   const wire: Record<string, unknown> = {
     ...same,
     max_attempts: maxAttempts,
+    soft_timeout: softTimeout,
     run_at: runAt instanceof Date ? runAt.toISOString() : runAt,
     idempotency_key: idempotencyKey,
   };

@@ -29,6 +29,8 @@ func (c *call) answer(args []any) (any, error) {
 		return c.host.Random(), nil
 	case "uuid":
 		return c.host.UUID(), nil
+	case "soft":
+		return c.untilSoft(), nil
 	case "bytes":
 		return c.bytes(args)
 	case "log", "progress":
@@ -40,6 +42,16 @@ func (c *call) answer(args []any) (any, error) {
 	}
 
 	return nil, c.conclude(kind, args)
+}
+
+// untilSoft is how many milliseconds are left to the soft timeout: endlessly many when there is none. Once it is over they
+// are not more than 0, however little it is.
+func (c *call) untilSoft() float64 {
+	if c.soft.IsZero() {
+		return math.Inf(1)
+	}
+
+	return float64(time.Until(c.soft)) / float64(time.Millisecond)
 }
 
 func (c *call) bytes(args []any) (any, error) {
@@ -132,11 +144,8 @@ func (c *call) conclude(kind string, args []any) error {
 	case kind == "fail" && len(texts) == 3:
 		thrown := &scriptError{Name: texts[0], Message: texts[1], Stack: texts[2]}
 		retryable, _ := argument[bool](args, 4)
-		if thrown.outOfMemory() {
-			c.decide("", c.program.memoryLimit())
-		} else {
-			c.decide("", c.program.exception(thrown, retryable))
-		}
+		soft, _ := argument[bool](args, 5)
+		c.decide("", c.program.thrown(thrown, retryable, soft))
 	default:
 		return fmt.Errorf("the host knows no %q: %w", kind, errArguments)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
 )
@@ -20,6 +21,7 @@ type call struct {
 	host    runtimes.Host
 	machine vm
 	ops     *operations
+	soft    time.Time // zero if there is no soft timeout
 
 	done   bool // the first of done, invalid and fail decides
 	output json.RawMessage
@@ -28,7 +30,7 @@ type call struct {
 
 // serve makes a VM, calls the function in it and drops the VM.
 func (r *Runner) serve(ctx context.Context, p *program, request runtimes.Call, host runtimes.Host) (json.RawMessage, error) {
-	c := &call{ctx: ctx, program: p, host: host, ops: newOperations(ctx, host)}
+	c := &call{ctx: ctx, program: p, host: host, ops: newOperations(ctx, host), soft: request.Soft}
 	defer c.ops.close()
 
 	var err error

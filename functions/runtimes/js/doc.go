@@ -10,7 +10,8 @@
 //	loops for ever, or backtracks in a regexp       timeout
 //	needs more memory than its limit                memory_limit (and so does throw null, which is what the
 //	                                                engine itself throws without memory for an error)
-//	throws, anything                                exception, with message and stack in its own file:line:column
+//	throws the reason of ctx.signal                 soft_timeout
+//	throws, anything                             exception, with message and stack in its own file:line:column
 //	recurses without end                            exception (InternalError: stack overflow)
 //	awaits what nothing can settle                  stalled, at once
 //	returns a BigInt, a cycle, a function           invalid_output (undefined is null, and so is NaN, as in JSON)
@@ -45,7 +46,7 @@
 // # What a function finds
 //
 // The language up to ES2023, ctx, console (which writes to the job's log), setTimeout and setInterval, queueMicrotask,
-// TextEncoder and TextDecoder (UTF-8), atob and btoa, structuredClone, crypto.randomUUID and crypto.getRandomValues.
+// TextEncoder and TextDecoder (UTF-8), AbortController and AbortSignal, atob and btoa, structuredClone, crypto.randomUUID and crypto.getRandomValues.
 // There is no URL, no fetch, no Intl, no require and nothing of Node.js.
 //
 // # Imports

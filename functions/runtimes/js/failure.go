@@ -53,6 +53,20 @@ func (p *program) memoryLimit() *jobs.Failure {
 	}
 }
 
+// thrown is the failure of a function that threw; soft says that it threw what the signal of its soft timeout told it.
+func (p *program) thrown(thrown *scriptError, retryable, soft bool) *jobs.Failure {
+	if thrown.outOfMemory() {
+		return p.memoryLimit()
+	}
+
+	failure := p.exception(thrown, retryable)
+	if soft {
+		failure.Code = jobs.CodeSoftTimeout
+	}
+
+	return failure
+}
+
 func (p *program) exception(thrown *scriptError, retryable bool) *jobs.Failure {
 	return &jobs.Failure{
 		Code: jobs.CodeException, Message: cut(thrown.text()), Stack: p.rewrite(cut(thrown.Stack)), Retryable: retryable,

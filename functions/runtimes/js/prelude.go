@@ -16,10 +16,18 @@ var webJS string
 //go:embed socket.js
 var socketJS string
 
+//go:embed signal.js
+var signalJS string
+
 // ownLines is how many lines the longest one of our own scripts has. The engine gives all scripts one file name, so a
 // function's code is compiled behind as many empty lines: a position at or before them is ours.
 var ownLines = sync.OnceValue(func() int {
-	return max(strings.Count(preludeJS, "\n"), strings.Count(webJS, "\n"), strings.Count(socketJS, "\n"))
+	longest := 0
+	for _, script := range []string{preludeJS, webJS, socketJS, signalJS} {
+		longest = max(longest, strings.Count(script, "\n"))
+	}
+
+	return longest
 })
 
 // shifted is a function's bundle as it is compiled.
@@ -38,7 +46,7 @@ func compileOwnScripts(e engine) (ownScripts, error) {
 	}
 
 	own := ownScripts{prelude: prelude, parts: map[string][]byte{}}
-	for name, script := range map[string]string{"web": webJS, "socket": socketJS} {
+	for name, script := range map[string]string{"web": webJS, "socket": socketJS, "signal": signalJS} {
 		if own.parts[name], err = e.compile(script); err != nil {
 			return ownScripts{}, fmt.Errorf("compile %s.js: %w", name, err)
 		}

@@ -6,7 +6,8 @@
 //
 // host(kind, ...) is the only way out. Kinds: log, progress, now, random, bytes, uuid answer at once; op and timer
 // are answered later through settle; done, invalid and fail end the call; module answers look; send and close are of
-// a consumer's connection; web and socket load the rest of this.
+// a consumer's connection; soft is how many milliseconds are left to the soft timeout; web, socket and signal load the
+// rest of this.
 (() => {
   "use strict";
   const host = globalThis.__millrace_host;
@@ -140,6 +141,7 @@
   // ---- the call
 
   let failed = false, reason;
+  let softSignal; // ctx.signal, once somebody has asked for it
   const fail = (error) => {
     failed = true; // needs no memory: when the lines below fail for want of it, the host asks again through why
     reason = error;
@@ -156,8 +158,9 @@
   };
   const why = () => {
     if (!failed) return;
-    const { name, message, stack, retryable } = describe(thrown());
-    host("fail", name, message, stack, retryable);
+    const error = thrown();
+    const { name, message, stack, retryable } = describe(error);
+    host("fail", name, message, stack, retryable, softSignal !== undefined && error !== undefined && error === softSignal.reason);
   };
 
   const output = (value) => {
@@ -229,6 +232,10 @@
     attempt: call.attempt,
     maxAttempts: call.maxAttempts,
     event: call.event,
+    get signal() {
+      if (softSignal === undefined) signals();
+      return softSignal;
+    },
     progress: (percent, message) => {
       host("progress", +percent, message === undefined ? "" : show(message));
     },
@@ -283,23 +290,34 @@
     }]);
   });
 
-  // The rest is another script, web.js, which is loaded when one of its names is used: most functions use none, and a
-  // VM is made for every call.
+  // The rest are other scripts, web.js and signal.js, which are loaded when one of their names is used: most functions use
+  // none, and a VM is made for every call.
   const web = () => {
     define("__millrace_web", (install) => install({ host, define, defineProperty, apply }));
     host("web");
     delete globalThis.__millrace_web;
   };
-  for (const name of ["TextEncoder", "TextDecoder", "atob", "btoa", "crypto", "structuredClone", "DOMException"]) {
-    defineProperty(globalThis, name, {
-      configurable: true,
-      get: () => {
-        web();
-        return globalThis[name];
-      },
-      set: (value) => define(name, value),
+  const signals = () => {
+    define("__millrace_signal", (install) => {
+      softSignal = install({ host, define, apply, start, stop, fail });
     });
-  }
+    host("signal");
+    delete globalThis.__millrace_signal;
+  };
+  const later = (load, names) => {
+    for (const name of names) {
+      defineProperty(globalThis, name, {
+        configurable: true,
+        get: () => {
+          load();
+          return globalThis[name];
+        },
+        set: (value) => define(name, value),
+      });
+    }
+  };
+  later(web, ["TextEncoder", "TextDecoder", "atob", "btoa", "crypto", "structuredClone", "DOMException"]);
+  later(signals, ["AbortSignal", "AbortController"]);
 
   define("__millrace", { run, settle, why, look });
 })();

@@ -23,6 +23,10 @@ type Func func(ctx context.Context, input json.RawMessage) (json.RawMessage, err
 type Current struct {
 	runtimes.Call
 	runtimes.Host
+
+	// Grace is the context for what is to be done after the function's own has ended for its soft timeout: it ends with the
+	// attempt. Without a soft timeout it is as the function's own.
+	Grace context.Context //nolint:containedctx // a second one beside the first, for the same call
 }
 
 type currentKey struct{}
@@ -107,14 +111,33 @@ func (*Runner) Invoke(ctx context.Context, program runtimes.Program, call runtim
 		}
 	}()
 
-	output, err = fn(context.WithValue(ctx, currentKey{}, Current{Call: call, Host: host}), call.Input)
+	own := context.WithValue(ctx, currentKey{}, Current{Call: call, Host: host, Grace: ctx})
 
-	var failure *jobs.Failure
-	if err != nil && !errors.As(err, &failure) {
-		return nil, &jobs.Failure{Code: jobs.CodeException, Message: err.Error(), Retryable: true}
+	if !call.Soft.IsZero() {
+		var cancel context.CancelFunc
+		own, cancel = context.WithDeadlineCause(own, call.Soft, jobs.ErrSoftTimeout)
+		defer cancel()
 	}
 
-	return output, err
+	if output, err = fn(own, call.Input); err != nil {
+		return nil, failure(own, err)
+	}
+
+	return output, nil
+}
+
+// failure is what a function's error means for its attempt. own is the context that the function had.
+func failure(own context.Context, err error) error {
+	if _, is := errors.AsType[*jobs.Failure](err); is {
+		return err
+	}
+
+	code := jobs.CodeException
+	if errors.Is(err, jobs.ErrSoftTimeout) || errors.Is(err, context.DeadlineExceeded) && errors.Is(context.Cause(own), jobs.ErrSoftTimeout) {
+		code = jobs.CodeSoftTimeout
+	}
+
+	return &jobs.Failure{Code: code, Message: err.Error(), Retryable: true}
 }
 
 // Close does nothing: whoever calls waits for the calls.

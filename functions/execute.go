@@ -44,7 +44,7 @@ func (s *Service) Execute(ctx context.Context, run *jobs.Run) (json.RawMessage, 
 		Attempt: run.Attempt, MaxAttempts: run.MaxAttempts, Deadline: run.Deadline, Soft: run.Soft, Traceparent: run.Traceparent, Event: run.Event,
 	}
 
-	output, err := target.runner.Invoke(ctx, target.program, call, s.hostFor(run))
+	output, err := target.runner.Invoke(ctx, target.program, call, s.hostFor(ctx, run))
 	if err != nil {
 		return nil, fmt.Errorf("execute %s: %w", run.Function, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millrace-dev/millrace/functions/durable"
 	"github.com/millrace-dev/millrace/functions/runtimes"
 	"github.com/millrace-dev/millrace/jobs"
 )
@@ -25,19 +26,34 @@ var errReserved = errors.New(`the channels "jobs" and "job:…" are written by t
 // host implements the operations of ctx for one attempt.
 type host struct {
 	service *Service
+	ctx     context.Context //nolint:containedctx // of the attempt, whose host it is
 	report  jobs.Reporter
+	steps   *durable.Run
 	lines   atomic.Int64
 }
 
 var _ runtimes.Host = (*host)(nil)
 
-func (s *Service) hostFor(run *jobs.Run) *host { return &host{service: s, report: run.Report} }
+func (s *Service) hostFor(ctx context.Context, run *jobs.Run) *host {
+	return &host{service: s, ctx: ctx, report: run.Report, steps: durable.New(run.Steps)}
+}
 
-// Progress reports progress.
-func (h *host) Progress(percent float64, message string) { h.report.Progress(percent, message) }
+// Steps is the job's history.
+func (h *host) Steps() *durable.Run { return h.steps }
 
-// Log appends a line, up to maxLines an attempt.
+// Progress reports progress, but for what an earlier attempt has reported.
+func (h *host) Progress(percent float64, message string) {
+	if !h.steps.Replaying() {
+		h.report.Progress(percent, message)
+	}
+}
+
+// Log appends a line, up to maxLines an attempt, but for those that an earlier attempt has logged.
 func (h *host) Log(level, message string, fields json.RawMessage) {
+	if h.steps.Replaying() {
+		return
+	}
+
 	switch n := h.lines.Add(1); {
 	case n < maxLines:
 		h.report.Log(level, message, fields)
@@ -66,10 +82,12 @@ func (h *host) Enqueue(ctx context.Context, request runtimes.EnqueueRequest) (st
 }
 
 // Now is the present time.
-func (h *host) Now() time.Time { return time.Now() }
+func (h *host) Now() time.Time { return durable.Draw(h.ctx, h.steps, "now", time.Now) }
 
 // Random is a number in [0, 1).
-func (h *host) Random() float64 { return mathrand.Float64() } //nolint:gosec // RandomBytes is for secrets
+func (h *host) Random() float64 {
+	return durable.Draw(h.ctx, h.steps, "random", mathrand.Float64)
+}
 
 // RandomBytes returns n bytes fit for secrets.
 func (h *host) RandomBytes(n int) []byte {
@@ -80,7 +98,9 @@ func (h *host) RandomBytes(n int) []byte {
 }
 
 // UUID is a random UUID, version 4.
-func (h *host) UUID() string {
+func (h *host) UUID() string { return durable.Draw(h.ctx, h.steps, "uuid", h.uuid) }
+
+func (h *host) uuid() string {
 	b := h.RandomBytes(16)
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // version 4, variant of RFC 9562
 

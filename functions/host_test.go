@@ -20,7 +20,7 @@ func (l *lines) Log(level, message string, _ json.RawMessage) {
 func TestLogsAreBounded(t *testing.T) {
 	t.Parallel()
 	var kept lines
-	h := (&Service{}).hostFor(&jobs.Run{Report: &kept})
+	h := (&Service{}).hostFor(t.Context(), &jobs.Run{Report: &kept})
 	for range maxLines + 500 {
 		h.Log("info", "x", nil)
 	}

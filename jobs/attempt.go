@@ -50,6 +50,12 @@ func (a *attempt) begin() {
 	a.begun, a.begunAt = true, time.Now()
 }
 
+// counted is the attempt's number as users count: without those that ended in a suspension.
+func (a *attempt) counted() int { return max(a.number-a.run.Steps.Suspended, 1) }
+
+// counts is the most attempts in the same way.
+func (a *attempt) counts() int { return max(a.max-a.run.Steps.Suspended, 1) }
+
 // within returns the context in which the function runs: it ends after timeout, with ctx, or when the attempt is
 // stopped. It is one context for all three, since every job pays for it; whyEnded tells them apart.
 func (a *attempt) within(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {

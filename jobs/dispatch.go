@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,6 +50,7 @@ type dispatcher struct {
 	announcer *announcer
 	runners   *runners
 	reporter  func(id int64, attempt int) *runReporter
+	steps     func(a *attempt, version, traceparent string) *stepLog
 	maxOutput int
 	stock     bool // River completes the job itself
 	log       *slog.Logger
@@ -121,6 +123,7 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 		return a.failed(failure, settings)
 	}
 
+	settings.Version = cmp.Or(a.run.Steps.Version, settings.Version)
 	timeout, soft := a.run.timeouts(&settings)
 
 	ctx, cancel := a.within(ctx, timeout)
@@ -128,9 +131,11 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 
 	deadline, _ := ctx.Deadline()
 	report := d.reporter(a.id, a.number)
+	traceparent := d.traceparent(ctx, a)
 	run := &Run{
 		JobID: a.id, Function: a.function, Version: settings.Version, Input: a.input,
-		Attempt: a.number, MaxAttempts: a.max, Deadline: deadline, Traceparent: d.traceparent(ctx, a), Event: a.run.Event, Report: report,
+		Attempt: a.counted(), MaxAttempts: a.counts(), Deadline: deadline, Traceparent: traceparent, Event: a.run.Event,
+		Report: report, Steps: d.steps(a, settings.Version, traceparent),
 	}
 
 	if soft > 0 {
@@ -145,6 +150,8 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 		return a.completed(result.output, d.maxOutput, settings)
 	case result.unknown:
 		return a.unknown()
+	case result.suspension != nil && a.whyStopped() == nil:
+		return a.suspended(result.suspension, settings)
 	case result.unbegun && errors.Is(a.whyEnded(ctx), errTimedOut):
 		return released(settings.Version) // it waits on, here or on a node with more room
 	default:
@@ -187,6 +194,8 @@ type result struct {
 	failure *Failure
 	unknown bool // the function went away between Resolve and Execute
 	unbegun bool // the function found no room to run in
+
+	suspension *Suspension // the function goes on later
 }
 
 // execute calls the executor in a goroutine of its own: a function that ends its goroutine must not take River's
@@ -245,6 +254,7 @@ func (d *dispatcher) call(ctx context.Context, run *Run, done chan<- result) {
 		r.failure = failureOf(err)
 		r.unknown = errors.Is(err, ErrUnknownFunction) && d.gone(ctx, run.Function)
 		r.unbegun = errors.Is(err, ErrNotBegun)
+		r.suspension = suspensionOf(err)
 	}
 
 	returned = true

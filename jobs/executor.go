@@ -13,7 +13,7 @@ type Executor interface {
 
 	// Execute runs one attempt and returns its output as JSON. ctx ends at the attempt's deadline, or when the
 	// job is cancelled. The error is a *Failure when the function is to blame; ErrNotBegun when ctx ended while the
-	// function still waited for room to run in, which charges it nothing; any other error counts as a failure of
+	// function still waited for room to run in, which charges it nothing; a *Suspension when it goes on later; any other error counts as a failure of
 	// the runtime and is retried.
 	Execute(ctx context.Context, run *Run) (output json.RawMessage, err error)
 }
@@ -46,13 +46,14 @@ type Run struct {
 	Function    string
 	Version     string // live at the time of the claim
 	Input       json.RawMessage
-	Attempt     int // 1 on the first attempt
+	Attempt     int // 1 on the first attempt; suspensions do not count
 	MaxAttempts int
 	Deadline    time.Time
 	Soft        time.Time       // when the function is to be told that its deadline comes; zero if never
 	Traceparent string          // W3C trace context of the attempt; empty if there is none
 	Event       json.RawMessage // Options.Event; empty if there is none
 	Report      Reporter
+	Steps       StepLog // nil where nothing durable can be done
 }
 
 // Reporter takes what a running function says about itself. Its methods are safe for concurrent use, never

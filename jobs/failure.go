@@ -17,6 +17,8 @@ const (
 	CodeInvalidOutput   = "invalid_output"   // what it returned is no JSON, or too large
 	CodeRuntime         = "runtime"          // our fault, or the runtime's
 	CodeWorkerLost      = "worker_lost"      // the node that ran it died
+	CodeSuspensions     = "suspensions"      // it was put off too often
+	CodeDiverged        = "diverged"         // its code asked for other steps than before
 	CodePanic           = "panic"            // a native function panicked
 )
 

@@ -74,6 +74,10 @@ func finishBody(a *attempt, out outcome) []byte {
 		body = append(append(body, `,"error":`...), a.errorEntry(out.failure)...)
 	}
 
+	if out.suspended > 0 {
+		body = strconv.AppendInt(append(body, `,"suspended":`...), int64(out.suspended), 10)
+	}
+
 	body = append(body, `,"delay_ms":`...)
 
 	return append(strconv.AppendInt(body, out.delay.Milliseconds(), 10), '}')
@@ -125,7 +129,10 @@ func (f *finisher) flush(ctx context.Context, batch []*finishing) error {
 		f.meters.ran(item.attempt, stateOf(item.out.state))
 		f.tally.ended(item.attempt, &item.out, item.attempt.waited, item.attempt.took)
 
-		if item.out.waits() {
+		switch {
+		case item.out.suspended > 0:
+			f.retried(0) // what it waits for may have come while it was suspended: then it is due
+		case item.out.waits():
 			f.retried(item.out.delay)
 		}
 

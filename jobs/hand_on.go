@@ -48,7 +48,8 @@ func (o outcome) waits() bool {
 	return o.state == rivertype.JobStateRetryable || o.state == rivertype.JobStateScheduled
 }
 
-// charged reports whether the attempt counts: a row that is handed back or handed on has the number from before.
+// charged reports whether the row keeps the attempt's number: one that is handed back or handed on has the one from
+// before. (A suspended row keeps it, and is charged nothing: its most attempts grow.)
 func (o outcome) charged() bool {
-	return o.state != rivertype.JobStateAvailable && o.state != rivertype.JobStateScheduled
+	return o.state != rivertype.JobStateAvailable && (o.state != rivertype.JobStateScheduled || o.suspended > 0)
 }

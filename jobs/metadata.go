@@ -9,5 +9,6 @@ const (
 	metaProgress  = "progress"            // the last Progress that was reported
 	metaRerunOf   = "rerun_of"            // the job that this one repeats
 	metaHandedOn  = "snoozes"             // how often it came to a node without its function; River's own key
+	metaParent    = "parent"              // whose call it is: job and position
 	metaCancelled = "cancel_attempted_at" // somebody asked for the running job's end; River's own key
 )

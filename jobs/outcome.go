@@ -13,12 +13,13 @@ import (
 
 // outcome is what an attempt came to, and the row's next state.
 type outcome struct {
-	state   rivertype.JobState
-	output  json.RawMessage // of completed
-	failure *Failure        // of the others; nil when the row is handed back (available) or on (scheduled)
-	delay   time.Duration   // of retryable and scheduled: until the next attempt
-	handed  int             // of scheduled: how often the job was handed on, this time included
-	version string
+	state     rivertype.JobState
+	output    json.RawMessage // of completed
+	failure   *Failure        // of the others; nil when the row is handed back (available) or on (scheduled)
+	delay     time.Duration   // of retryable and scheduled: until the next attempt
+	suspended int             // of scheduled: how often the job was suspended, this time included
+	handed    int             // of scheduled: how often the job was handed on, this time included
+	version   string
 }
 
 const (
@@ -44,10 +45,10 @@ func (a *attempt) failed(failure *Failure, settings Settings) outcome {
 	out := outcome{state: rivertype.JobStateDiscarded, failure: failure, version: settings.Version}
 	if failure.Retryable && a.number < a.max {
 		out.state = rivertype.JobStateRetryable
-		out.delay = settings.Backoff.Delay(a.number)
+		out.delay = settings.Backoff.Delay(a.counted())
 
 		if a.run.Backoff != nil {
-			out.delay = a.run.Backoff.Delay(a.number)
+			out.delay = a.run.Backoff.Delay(a.counted())
 		}
 	}
 

@@ -101,6 +101,8 @@ func rerunMeta(metadata, attempts []byte, of int64) ([]byte, error) {
 	_ = json.Unmarshal(attempts, &before)
 	_ = json.Unmarshal(fields[metaRun], &said)
 
+	delete(before, "steps") // the new job begins at the beginning
+
 	if len(before) > 0 {
 		maps.Copy(before, said)
 

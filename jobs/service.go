@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/jobs/steps"
 )
 
 // Service submits jobs, runs them and tells about them. Make one with New.
@@ -24,6 +25,7 @@ type Service struct {
 	inserter  *inserter
 	submitter *submitter
 	watcher   *watcher
+	steps     *steps.Store
 	meters    *meters // nil: nothing is counted
 
 	// What runs jobs; idle in an insert-only service.
@@ -57,6 +59,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, pool: cfg.Pool, log: cfg.Logger, attempts: newAttempts()}
 	s.checker = checker{grammar: newGrammar(), maxInput: cfg.MaxInput, callbacks: cfg.Callbacks, now: time.Now}
 	s.inserter = &inserter{pool: cfg.Pool}
+	s.steps = steps.New(cfg.Pool)
 	s.submitter = newSubmitter(s.inserter)
 	s.group.Add("submitter", s.submitter)
 	s.watcher = newWatcher(cfg.Pool, cfg.Deliver, cfg.Logger)
@@ -100,6 +103,7 @@ func (s *Service) assemble() error {
 		announcer: newAnnouncer(s.pool, s.log),
 		runners:   newRunners(),
 		reporter:  s.reporter,
+		steps:     s.stepLog,
 		maxOutput: s.cfg.MaxInput,
 		stock:     s.cfg.StockDriver,
 		log:       s.log,

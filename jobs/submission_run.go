@@ -13,6 +13,14 @@ type runOptions struct {
 	Backoff *Backoff        `json:"backoff,omitempty"`
 	Event   json.RawMessage `json:"event,omitempty"`
 	Trace   string          `json:"trace,omitempty"` // Options.Traceparent
+	Steps   stepOptions     `json:"steps,omitzero"`  // no part of a submission: what its attempts have left
+}
+
+// stepOptions are what a claim must know of a job's durable steps, as Postgres writes it (migrations/0016_steps).
+type stepOptions struct {
+	Opened    bool   `json:"opened,omitempty"`    // there is a history
+	Version   string `json:"version,omitempty"`   // that the job goes on with
+	Suspended int    `json:"suspended,omitempty"` // how often; attempts that do not count
 }
 
 func runOptionsOf(opts *Options) runOptions {
@@ -61,6 +69,10 @@ func parseRun(text *string) runOptions {
 
 	if run.Soft < 0 || run.Soft > maxTimeout.Milliseconds() {
 		run.Soft = 0
+	}
+
+	if run.Steps.Suspended < 0 || run.Steps.Suspended > maxSuspensions {
+		run.Steps.Suspended = 0
 	}
 
 	if run.Backoff != nil && run.Backoff.Validate() != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/millrace-dev/millrace/functions/durable"
 	"github.com/millrace-dev/millrace/jobs"
 )
 
@@ -19,7 +20,7 @@ type Host interface {
 	Publish(ctx context.Context, channel string, data json.RawMessage) error
 	// Enqueue submits a job and returns its id once it is committed.
 	Enqueue(ctx context.Context, request EnqueueRequest) (id string, err error)
-	// Now is the present time.
+	// Now is the present time. It, Random and UUID give the same again when a durable function is replayed.
 	Now() time.Time
 	// Random is a number in [0, 1).
 	Random() float64
@@ -27,6 +28,8 @@ type Host interface {
 	RandomBytes(n int) []byte
 	// UUID is a random UUID, version 4.
 	UUID() string
+	// Steps is the history of the job, for what is durable; nil where there is none.
+	Steps() *durable.Run
 }
 
 // EnqueueRequest is ctx.enqueue(function, input, options).

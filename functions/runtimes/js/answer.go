@@ -39,6 +39,10 @@ func (c *call) answer(args []any) (any, error) {
 		return nil, c.begin(kind, args)
 	case "send", "close":
 		return nil, c.socket(kind, args)
+	case "ask":
+		return c.ask(args)
+	case "end":
+		return nil, c.end(args)
 	}
 
 	return nil, c.conclude(kind, args)
@@ -139,6 +143,8 @@ func (c *call) conclude(kind string, args []any) error {
 	switch {
 	case kind == "done" && len(texts) == 1:
 		c.decide(texts[0], nil)
+	case kind == "snooze" && len(texts) == 1:
+		c.decide("", snooze(texts[0]))
 	case kind == "invalid" && len(texts) == 2:
 		c.decide("", invalidOutput(&scriptError{Name: texts[0], Message: texts[1]}))
 	case kind == "fail" && len(texts) == 3:
@@ -146,6 +152,7 @@ func (c *call) conclude(kind string, args []any) error {
 		retryable, _ := argument[bool](args, 4)
 		soft, _ := argument[bool](args, 5)
 		c.decide("", c.program.thrown(thrown, retryable, soft))
+		c.blamed, _ = argument[string](args, 6)
 	default:
 		return fmt.Errorf("the host knows no %q: %w", kind, errArguments)
 	}

@@ -22,6 +22,8 @@ type call struct {
 	machine vm
 	ops     *operations
 	soft    time.Time // zero if there is no soft timeout
+	steps   *stepsOf
+	blamed  string // the failed durable operations that the call failed with
 
 	done   bool // the first of done, invalid and fail decides
 	output json.RawMessage
@@ -30,7 +32,9 @@ type call struct {
 
 // serve makes a VM, calls the function in it and drops the VM.
 func (r *Runner) serve(ctx context.Context, p *program, request runtimes.Call, host runtimes.Host) (json.RawMessage, error) {
-	c := &call{ctx: ctx, program: p, host: host, ops: newOperations(ctx, host), soft: request.Soft}
+	c := &call{
+		ctx: ctx, program: p, host: host, ops: newOperations(ctx, host), steps: newStepsOf(host.Steps()), soft: request.Soft,
+	}
 	defer c.ops.close()
 
 	var err error
@@ -138,10 +142,22 @@ func (c *call) run(input, meta string) (json.RawMessage, error) {
 			break
 		}
 
+		if op := c.steps.next(); op != nil {
+			err = c.tell(op)
+			continue
+		}
+
+		c.flush()
+
 		var next settled
 		var ok bool
 		if next, ok = c.ops.next(); !ok {
 			return c.stuck()
+		}
+
+		if next.flushed {
+			err = c.flushed(next)
+			continue
 		}
 		err = c.machine.call("settle", next.id, next.err == nil, next.text())
 	}
@@ -166,7 +182,7 @@ func (c *call) stuck() (json.RawMessage, error) {
 	}
 
 	if !c.done {
-		return nil, stalled()
+		return nil, c.suspend()
 	}
 
 	return c.finish()
@@ -182,6 +198,10 @@ func (c *call) finish() (json.RawMessage, error) {
 		}
 
 		return nil, c.err
+	}
+
+	if err := c.closeSteps(); err != nil {
+		return nil, err
 	}
 
 	for _, err := range failed {

@@ -84,6 +84,14 @@ func stalled() *jobs.Failure {
 	}
 }
 
+func stalledStep() *jobs.Failure {
+	return &jobs.Failure{
+		Code: jobs.CodeStalled, Retryable: true,
+		Message: "a step waits for a promise that nothing can settle: within a step there is no sleep, no event to wait for, " +
+			"no call and no other step",
+	}
+}
+
 // maxText is how many bytes of a message or a stack are looked at; the platform keeps less.
 const maxText = 64 << 10
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/millrace-dev/millrace/functions/durable"
 	"github.com/millrace-dev/millrace/functions/runtimes"
 	"github.com/millrace-dev/millrace/functions/runtimes/js"
 	"github.com/millrace-dev/millrace/jobs"
@@ -82,7 +83,9 @@ func (r *recorder) Enqueue(_ context.Context, request runtimes.EnqueueRequest) (
 func (r *recorder) Now() time.Time           { return time.Unix(1_700_000_000, 0) }
 func (r *recorder) Random() float64          { return 0.25 }
 func (r *recorder) RandomBytes(n int) []byte { return make([]byte, n) }
-func (r *recorder) UUID() string             { return "00000000-0000-4000-8000-000000000000" }
+func (r *recorder) Steps() *durable.Run      { return nil }
+
+func (r *recorder) UUID() string { return "00000000-0000-4000-8000-000000000000" }
 
 // busy is how many operations are under way.
 func (r *recorder) busy() int {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/millrace-dev/millrace/functions/durable"
 	"github.com/millrace-dev/millrace/functions/runtimes"
 )
 
@@ -29,6 +30,9 @@ type settled struct {
 	timer  bool
 	result []byte
 	err    error
+
+	flushed bool                 // durable operations were written
+	ended   []*durable.Operation // those of them that ended
 }
 
 // text is the result as JSON, or the error's message.
@@ -93,6 +97,15 @@ func (o *operations) start(id int, name, arguments string) error {
 	})
 
 	return nil
+}
+
+// flush writes durable operations.
+func (o *operations) flush(run *durable.Run) {
+	o.pending++
+	o.wg.Go(func() {
+		ended, err := run.Flush(o.ctx)
+		o.settle(settled{flushed: true, ended: ended, err: err})
+	})
 }
 
 func (o *operations) settle(s settled) {
@@ -173,7 +186,7 @@ func (o *operations) wait() []error {
 			return failed
 		}
 
-		if s.err != nil {
+		if s.err != nil && !s.flushed { // those have their own way
 			failed = append(failed, s.err)
 		}
 	}

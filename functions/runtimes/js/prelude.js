@@ -5,9 +5,10 @@
 // replaces them (JSON.stringify, say) harms nobody but itself.
 //
 // host(kind, ...) is the only way out. Kinds: log, progress, now, random, bytes, uuid answer at once; op and timer
-// are answered later through settle; done, invalid and fail end the call; module answers look; send and close are of
-// a consumer's connection; soft is how many milliseconds are left to the soft timeout; web, socket and signal load the
-// rest of this.
+// are answered later through settle; ask begins a durable operation, which is answered later through tell, and says
+// whether its function is to run, which end tells the end of; done, invalid, fail and snooze end the call; module
+// answers look; send and close are of a consumer's connection; soft is how many milliseconds are left to the soft
+// timeout; web, socket and signal load the rest of this.
 (() => {
   "use strict";
   const host = globalThis.__millrace_host;
@@ -42,6 +43,65 @@
     if (ok) pair[0](parse(text));
     else pair[1](new ErrorOf(text));
   };
+
+  // ---- durable operations: what has ended once is not done again
+
+  const ofOperation = new WeakMap(); // errors of failed operations, to the operation's id
+  const durable = (kind, name, args, fn) => new PromiseOf((resolve, reject) => {
+    if (kind === "step" && typeof fn !== "function") throw new TypeError("ctx.step needs a name and a function");
+    const text = stringify(args);
+    const id = ++last;
+    waiting.set(id, [resolve, reject]);
+    if (host("ask", id, kind, name, text)) perform(id, fn);
+  });
+  const perform = async (id, fn) => {
+    let text;
+    try {
+      const value = await fn();
+      text = value === undefined ? "null" : stringify(value);
+      if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON form`);
+    } catch (error) {
+      const { name, message, stack, retryable } = describe(error);
+      host("end", id, false, stringify({ name, code: read(error, "code") || "exception", message, stack, retryable }));
+      return;
+    }
+    host("end", id, true, text);
+  };
+  const tell = (id, ok, text) => {
+    const pair = waiting.get(id);
+    waiting.delete(id);
+    const value = parse(text);
+    if (ok) {
+      pair[0](value);
+      return;
+    }
+    const error = new ErrorOf(value.message);
+    if (value.name) define_(error, "name", value.name);
+    if (value.stack) define_(error, "stack", value.stack);
+    error.code = value.code;
+    if (value.retryable === false) error.retryable = false;
+    ofOperation.set(error, id);
+    pair[1](error);
+  };
+  const define_ = (error, key, value) => defineProperty(error, key, { value, writable: true, configurable: true });
+  // operations finds the failed operations that an error is about, by its causes and its parts.
+  const operations = (error, depth = 0, found = []) => {
+    try {
+      if (!(error instanceof ErrorOf) || depth > 5) return found;
+      const id = ofOperation.get(error);
+      if (id !== undefined) found.push(id);
+      operations(error.cause, depth + 1, found);
+      if (error.errors !== undefined) for (const part of error.errors) operations(part, depth + 1, found);
+    } catch {}
+    return found;
+  };
+  class Snooze extends Error {
+    constructor(delay) {
+      super(`put off for ${delay}`);
+      this.name = "Snooze";
+      defineProperty(this, "delay", { value: delay });
+    }
+  }
 
   // ---- timers
 
@@ -159,8 +219,13 @@
   const why = () => {
     if (!failed) return;
     const error = thrown();
+    if (error instanceof Snooze) {
+      host("snooze", stringify(error.delay));
+      return;
+    }
     const { name, message, stack, retryable } = describe(error);
-    host("fail", name, message, stack, retryable, softSignal !== undefined && error !== undefined && error === softSignal.reason);
+    const soft = softSignal !== undefined && error !== undefined && error === softSignal.reason;
+    host("fail", name, message, stack, retryable, soft, operations(error).join());
   };
 
   const output = (value) => {
@@ -256,6 +321,15 @@
         await operation("publish", [channel, data === undefined ? null : data]);
       },
       enqueue: (fn, input, options) => operation("enqueue", [fn, input, options]),
+      step: (name, fn, options) => durable("step", name, options === undefined ? null : options, fn),
+      sleep: (name, duration) => duration === undefined ? durable("sleep", "sleep", name) : durable("sleep", name, duration),
+      sleepUntil: (name, time) => time === undefined ? durable("until", "sleep", name) : durable("until", name, time),
+      waitForEvent: (name, options) => durable("event", name, options === undefined ? null : options),
+      sendEvent: async (name, options) => {
+        await durable("send", name, options === undefined ? null : options);
+      },
+      call: (fn, input, options) => durable("call", fn, [input === undefined ? null : input, options === undefined ? null : options]),
+      snooze: (delay) => new Snooze(delay),
       now: () => new DateOf(host("now")),
       random: () => host("random"),
       uuid: () => host("uuid"),
@@ -319,5 +393,5 @@
   later(web, ["TextEncoder", "TextDecoder", "atob", "btoa", "crypto", "structuredClone", "DOMException"]);
   later(signals, ["AbortSignal", "AbortController"]);
 
-  define("__millrace", { run, settle, why, look });
+  define("__millrace", { run, settle, tell, why, look });
 })();

@@ -1,0 +1,18 @@
+drop trigger steps_deleted on millrace.river_job;
+drop trigger steps_revived on millrace.river_job;
+drop trigger cancel_children on millrace.river_job;
+drop trigger wake_parents on millrace.river_job;
+drop trigger child_ended on millrace.river_job;
+drop table millrace.event;
+drop table millrace.job_step;
+drop function millrace.send_event(text, text, jsonb);
+drop function millrace.find_event(bigint, integer, integer);
+drop function millrace.event_sent();
+drop function millrace.steps_deleted();
+drop function millrace.steps_revived();
+drop function millrace.cancel_children();
+drop function millrace.wake_parents();
+drop function millrace.child_ended();
+drop function millrace.settle_child(bigint, jsonb, text, jsonb, jsonb);
+drop function millrace.open_steps(bigint, integer, text, text);
+drop function millrace.wake_job(bigint);

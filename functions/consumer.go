@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/millrace-dev/millrace/functions/consumers"
+	"github.com/millrace-dev/millrace/functions/durable"
 	"github.com/millrace-dev/millrace/functions/runtimes"
 )
 
@@ -138,7 +139,7 @@ type consumerHost struct {
 }
 
 func (s *Service) hostForConnection(function string, c *consumers.Connection, event consumers.Event) consumerHost {
-	return consumerHost{&host{service: s, report: consumerLog{s, function, c.About.ID, event.Handler}}, c}
+	return consumerHost{&host{service: s, report: consumerLog{s, function, c.About.ID, event.Handler}, steps: durable.New(nil)}, c}
 }
 
 // consumerLog is where the handlers of a consumer log to.
@@ -156,4 +157,3 @@ func (consumerLog) Progress(float64, string) {}
 func (l consumerLog) Log(level, message string, fields json.RawMessage) {
 	l.service.log.Info("function: "+message, "function", l.function, "level", level, "handler", l.handler, "connection", l.connection, "fields", string(fields))
 }
-

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/jobs/steps"
 )
 
@@ -183,10 +184,10 @@ func CheckStored(value json.RawMessage) error { return checkJSON(value, DefaultM
 // StorableFailure is a copy with the texts cut to what is stored.
 func StorableFailure(failure *steps.Failure) *steps.Failure {
 	cut := *failure
-	cut.Name = storable(cut.Name, maxFailureName)
-	cut.Code = storable(cut.Code, maxFailureName)
-	cut.Message = storable(cut.Message, maxFailureMessage)
-	cut.Stack = storable(cut.Stack, maxFailureStack)
+	cut.Name = postgres.Storable(cut.Name, maxFailureName)
+	cut.Code = postgres.Storable(cut.Code, maxFailureName)
+	cut.Message = postgres.Storable(cut.Message, maxFailureMessage)
+	cut.Stack = postgres.Storable(cut.Stack, maxFailureStack)
 
 	return &cut
 }

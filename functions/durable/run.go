@@ -42,7 +42,7 @@ type Run struct {
 	suspended bool  // somebody was told to unwind
 }
 
-// New makes the Run of an attempt.
+// New makes the Run of an attempt. Without a log there is nothing durable: operations are refused.
 func New(log jobs.StepLog) *Run {
 	return &Run{
 		log: log, recorded: map[string]*Operation{}, ordinals: map[string]int{}, underWay: map[*Operation]struct{}{},

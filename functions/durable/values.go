@@ -49,7 +49,11 @@ func (v *values) take() json.RawMessage {
 // Draw gives what the same call gave in an earlier attempt, or what make makes. kind tells now, random and uuid apart.
 // When the history cannot be read it is a new value, and the next operation tells the error.
 func Draw[T any](ctx context.Context, r *Run, kind string, make func() T) T { //nolint:predeclared // it is what it does
-	if r.log != nil && r.log.Opened() && !r.Opened() && r.open(ctx) != nil {
+	if r.log == nil {
+		return make()
+	}
+
+	if r.log.Opened() && !r.Opened() && r.open(ctx) != nil {
 		return make()
 	}
 

@@ -305,6 +305,15 @@
       host("progress", +percent, message === undefined ? "" : show(message));
     },
     ...basics(call),
+    step: (name, fn, options) => durable("step", name, options === undefined ? null : options, fn),
+    sleep: (name, duration) => duration === undefined ? durable("sleep", "sleep", name) : durable("sleep", name, duration),
+    sleepUntil: (name, time) => time === undefined ? durable("until", "sleep", name) : durable("until", name, time),
+    waitForEvent: (name, options) => durable("event", name, options === undefined ? null : options),
+    sendEvent: async (name, options) => {
+      await durable("send", name, options === undefined ? null : options);
+    },
+    call: (fn, input, options) => durable("call", fn, [input === undefined ? null : input, options === undefined ? null : options]),
+    snooze: (delay) => new Snooze(delay),
   });
   // basics are what every ctx has.
   const basics = ({ traceparent, deadline }) => {
@@ -321,15 +330,6 @@
         await operation("publish", [channel, data === undefined ? null : data]);
       },
       enqueue: (fn, input, options) => operation("enqueue", [fn, input, options]),
-      step: (name, fn, options) => durable("step", name, options === undefined ? null : options, fn),
-      sleep: (name, duration) => duration === undefined ? durable("sleep", "sleep", name) : durable("sleep", name, duration),
-      sleepUntil: (name, time) => time === undefined ? durable("until", "sleep", name) : durable("until", name, time),
-      waitForEvent: (name, options) => durable("event", name, options === undefined ? null : options),
-      sendEvent: async (name, options) => {
-        await durable("send", name, options === undefined ? null : options);
-      },
-      call: (fn, input, options) => durable("call", fn, [input === undefined ? null : input, options === undefined ? null : options]),
-      snooze: (delay) => new Snooze(delay),
       now: () => new DateOf(host("now")),
       random: () => host("random"),
       uuid: () => host("uuid"),

@@ -1,7 +1,7 @@
 drop function millrace.publish(text, text, jsonb);
 drop function millrace.publish(text, jsonb, jsonb);
 drop function millrace.publish(text, bytea, jsonb);
-drop function millrace.publish_bytes(text, bytea, jsonb);
+drop function millrace.publish_anyhow(text, bytea, jsonb);
 drop function millrace.refuse_publication(text, bytea, boolean, integer);
 drop function millrace.publish_options(jsonb, integer, interval);
 drop table millrace.namespace;

@@ -239,13 +239,12 @@ begin
         using errcode = '22023', hint = '1 to 255 bytes without control characters, "name" or "namespace:name".';
 end $$;
 
--- What the forms of millrace.publish share. pg_temp is named, and last, in the
--- paths of all that may run with millrace's rights: where it is not named it goes
--- first, and anybody may make a type "text" there that runs a function. It is one
--- lookup, one insert and few expressions: each costs something in each transaction
--- anew. It returns true, so that calling it is an expression, too.
-create function millrace.publish_bytes(channel text, data bytea, options jsonb)
-returns boolean language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- The long way of millrace.publish: with options, or with what is refused. pg_temp
+-- is named, and last, in the paths of all that may run with millrace's rights:
+-- where it is not named it goes first, and anybody may make a type "text" there
+-- that runs a function.
+create function millrace.publish_anyhow(channel text, data bytea, options jsonb)
+returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
     family constant text := split_part(channel, ':', 1);
@@ -290,7 +289,6 @@ begin
     if (case when pg_try_advisory_lock_shared(1835625580, 0) then pg_advisory_unlock_shared(1835625580, 0) end) then
         perform pg_notify('millrace_wake', '');
     end if;
-    return true;
 end $$;
 
 -- millrace.publish sends data to a channel when, and only when, the calling
@@ -305,28 +303,48 @@ end $$;
 --   history_ttl      seconds: then it leaves the history
 -- A role needs USAGE on the schema to call it; nothing but this function and
 -- millrace itself writes to the outbox.
-create function millrace.publish(channel text, data bytea, options jsonb default '{}')
-returns void language plpgsql as $$
+-- data is bytea, jsonb, or text: JSON that is published as it is written, literals
+-- included.
+--
+-- The short way, without options, is one statement: every statement and every
+-- expression of a function costs something in each transaction anew, and so would a
+-- function around this one. Hence one text for the three forms, which differ in how
+-- data becomes bytes and in whether those may be something else than JSON. The bytes
+-- come out of a query of their own (offset 0), or the check for JSON would be made
+-- as the statement is planned, in namespaces that take any bytes, too.
+do $do$
+declare
+    form record;
+begin
+    for form in values
+        ('bytea', 'data', $$convert_from(given.bytes, 'UTF8')::json is not null$$),
+        ('jsonb', $$convert_to(data::text, 'UTF8')$$, 'true'),
+        ('text', $$convert_to(data, 'UTF8')$$, $$convert_from(given.bytes, 'UTF8')::json is not null$$)
+    loop
+        execute pg_catalog.format($format$
+create function millrace.publish(channel text, data %1$s, options jsonb default '{}')
+returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
 declare
     done boolean;
 begin
-    done := millrace.publish_bytes(channel, data, options);
-end $$;
-
-create function millrace.publish(channel text, data jsonb, options jsonb default '{}')
-returns void language plpgsql as $$
-declare
-    done boolean;
-begin
-    done := millrace.publish_bytes(channel, pg_catalog.convert_to(data::text, 'UTF8'), options);
-end $$;
-
--- The form for JSON that is still text, literals included. It is published as
--- it is written.
-create function millrace.publish(channel text, data text, options jsonb default '{}')
-returns void language plpgsql as $$
-declare
-    done boolean;
-begin
-    done := millrace.publish_bytes(channel, pg_catalog.convert_to(data, 'UTF8'), options);
-end $$;
+    insert into millrace.outbox (channel, data, size)
+    select array[channel], array[given.bytes], octet_length(channel) + octet_length(given.bytes) + 256
+    from (select %2$s bytes offset 0) given
+    left join lateral (
+        select n.read_only, n.any_bytes, n.max_size
+        from millrace.namespace n
+        where n.name in (split_part(channel, ':', 1), '')
+        order by n.name = '', n.built_in = (n.name = '') limit 1) n on true
+    where options = '{}' and octet_length(channel) <= 255
+        and channel !~ '[\u0001-\u001f\u007f-\u009f]|^$|^:|^[^:]*:$'
+        and n.read_only is not true and octet_length(given.bytes) <= least(1048576, n.max_size)
+        and (n.any_bytes or %3$s)
+    returning case when case when pg_try_advisory_lock_shared(1835625580, 0) then pg_advisory_unlock_shared(1835625580, 0) end
+              then pg_notify('millrace_wake', '') end is null into done;
+    if done is null then
+        perform millrace.publish_anyhow(channel, %2$s, options);
+    end if;
+end $$$format$, form.column1, form.column2, form.column3);
+    end loop;
+end $do$;

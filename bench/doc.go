@@ -10,6 +10,8 @@
 //	wait        submit and wait for a no-op JavaScript function, over HTTP
 //	drain       no-op jobs, without and with results, against graphile-worker (needs node)
 //	finished    reading, pickup and drain beside ten million finished jobs (some minutes to fill; 10 GB of disk)
+//	timers      from the time that a job is due to its start, 1,000 jobs over a minute
+//	lane        the first job of a key, beside another key with 100,000 jobs in line
 //
 // Realtime:
 //

@@ -61,6 +61,8 @@ func measures() []measure {
 		{"publish", publish},
 		{"drain", drain},
 		{"finished", finished},
+		{"timers", timers},
+		{"lane", lane},
 		{"fanout", fanout},
 		{"steady", steady},
 		{"instances", instances},

@@ -18,7 +18,14 @@ const maxDepth = 64
 // checkJSON says why data, at most limit bytes of JSON, cannot be stored as jsonb; nil when it can. Postgres
 // would refuse NUL, lone surrogates and numbers beyond numeric's range in the middle of a batch, and turns
 // 1e131071 into as many digits, so the sizes that exponents stand for count against the limit too.
-func checkJSON(data []byte, limit int) error {
+func checkJSON(data []byte, limit int) error { return scanJSON(data, limit, nil) }
+
+// checkInput is checkJSON of what somebody submits: two values of one name are a mistake of theirs, of which jsonb would
+// keep the second and others may have meant the first.
+func checkInput(data []byte, limit int) error { return scanJSON(data, limit, new(jsonNames)) }
+
+// scanJSON looks at the names too, unless names is nil.
+func scanJSON(data []byte, limit int, names *jsonNames) error {
 	if len(data) > limit {
 		return fmt.Errorf("is %d bytes long, the limit is %d", len(data), limit)
 	}
@@ -31,7 +38,7 @@ func checkJSON(data []byte, limit int) error {
 		return syntaxError(data)
 	}
 
-	scan := jsonScan{data: data, room: limit - len(data)}
+	scan := jsonScan{data: data, room: limit - len(data), names: names}
 
 	return scan.run()
 }
@@ -55,6 +62,7 @@ type jsonScan struct {
 	at    int
 	depth int
 	room  int // bytes that exponents may still stand for
+	names *jsonNames
 }
 
 func (s *jsonScan) run() error {
@@ -70,6 +78,8 @@ func (s *jsonScan) run() error {
 			s.at++
 			if s.depth++; s.depth > maxDepth {
 				err = fmt.Errorf("nests deeper than %d levels at byte %d", maxDepth, s.at)
+			} else if s.names != nil {
+				s.names.open(s.depth)
 			}
 		case c == ']' || c == '}':
 			s.at++
@@ -86,8 +96,10 @@ func (s *jsonScan) run() error {
 	return nil
 }
 
-// text passes over a string and looks at its \u escapes.
+// text passes over a string and looks at its \u escapes, and at whether it is a name that was there before.
 func (s *jsonScan) text() error {
+	start := s.at
+
 	for s.at++; s.data[s.at] != '"'; s.at++ {
 		if s.data[s.at] != '\\' {
 			continue
@@ -105,7 +117,24 @@ func (s *jsonScan) text() error {
 
 	s.at++
 
+	if s.names != nil && s.isName() && !s.names.add(s.depth, s.data[start:s.at]) {
+		return fmt.Errorf("holds the name %.60s twice, the second time at byte %d", s.data[start:s.at], start+1)
+	}
+
 	return nil
+}
+
+// isName reports whether the string that ends at s.at has a value.
+func (s *jsonScan) isName() bool {
+	for i := s.at; i < len(s.data); i++ {
+		switch s.data[i] {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return s.data[i] == ':'
+		}
+	}
+
+	return false
 }
 
 // escape checks the \uXXXX at s.at (its u) and, after a high surrogate, its other half. It stops at the last digit.

@@ -122,7 +122,7 @@ func CheckDeclared(spec ScheduleSpec) []FieldError {
 	spec = scheduleDefaults(spec)
 	spec.checkTiming(wrong)
 
-	if err := checkJSON(spec.Input, maxDeclaredInput); err != nil {
+	if err := checkInput(spec.Input, maxDeclaredInput); err != nil {
 		wrong.Add("input", err.Error())
 	}
 

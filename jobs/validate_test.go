@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,10 @@ func TestInputRefused(t *testing.T) {
 		"too deep":            {strings.Repeat("[", 65) + strings.Repeat("]", 65), "deeper than 64"},
 		"out of range":        {`1e999`, "out of range"},
 		"exponent overflow":   {`1e99999999999999999999`, "out of range"},
+		"a name twice":        {`{"a":1,"b":{"a":2},"a":3}`, `the name "a" twice, the second time at byte 20`},
+		"twice, escaped":      {`{"é":1,"\u00e9" : 2}`, "twice"},
+		"twice, deep inside":  {`[[{"x":[{"":0,"a":[1],"":0}]}]]`, "twice"},
+		"twice among many":    {manyNames(40, `"n39"`), "twice"},
 		"exponents in a heap": {`[1e-300,1e-300,1e-300,1e-300]`, "exponents"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -53,11 +58,22 @@ func TestInputRefused(t *testing.T) {
 	require.ErrorContains(t, checkJSON([]byte(strings.Repeat("9", 2_000)), 10_000), "1000 characters")
 }
 
+// manyNames is an object with n names and another one.
+func manyNames(n int, last string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"n%d":0,`, i)
+	}
+
+	return "{" + b.String() + last + ":0}"
+}
+
 func TestInputAccepted(t *testing.T) {
 	t.Parallel()
 
 	for _, input := range []string{
 		``, `null`, `0`, `"\\u0000"`, `"\ud83d\ude00"`, `"\u00e9\"\\"`, `{"a":[1e3,-2.5E-7,{"b":true}]}`, ` [ ] `,
+		`{"a":{"a":{"a":["a","a",{"a":1},{"a":2}]}},"b":"a"}`, manyNames(40, `"m"`), `{"a\\":1,"a":2}`,
 		strings.Repeat("[", 64) + strings.Repeat("]", 64), `[[],[],[[]]]`,
 	} {
 		require.NoError(t, newTestChecker().check(&Submission{Function: "f", Input: json.RawMessage(input)}), input)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,6 +28,9 @@ func (s *Server) authorise(c *fiber.Ctx, r *request) error {
 	}
 	if errors.Is(err, auth.ErrUnauthenticated) {
 		return newProblem(CodeUnauthenticated, "")
+	}
+	if errors.Is(err, context.DeadlineExceeded) { // nothing has begun yet: it is safe to come again
+		return errors.Join(newProblem(CodeUnavailable, ""), err)
 	}
 	if err != nil {
 		return err

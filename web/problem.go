@@ -55,7 +55,7 @@ func newProblem(code Code, detail string) *Problem {
 	p := &Problem{
 		Type: "/problems/" + string(code), Title: def.title, Status: def.status, Code: code, Hint: def.hint, Detail: detail,
 	}
-	if p.Status == http.StatusServiceUnavailable {
+	if p.Status == http.StatusServiceUnavailable || code == CodeKeyInUse { // the same request will be answered otherwise
 		p.retryAfter = time.Second
 	}
 	return p

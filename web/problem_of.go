@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 
@@ -178,11 +179,14 @@ func databaseProblem(err error) *Problem {
 			return newProblem(CodeUnavailable, "")
 		}
 		return nil
+	case errors.Is(err, jobs.ErrUnavailable):
+		return newProblem(CodeUnavailable, "")
 	case errors.Is(err, context.DeadlineExceeded):
 		return newProblem(CodeDeadline, "")
 	case errors.Is(err, context.Canceled):
 		return newProblem(CodeUnavailable, "This instance is stopping.")
-	case errors.As(err, &connect), errors.As(err, &network), pgconn.SafeToRetry(err):
+	case errors.As(err, &connect), errors.As(err, &network), pgconn.SafeToRetry(err),
+		errors.Is(err, io.ErrUnexpectedEOF): // it went away in the middle of a statement
 		return newProblem(CodeUnavailable, "")
 	}
 	return nil

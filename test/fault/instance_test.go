@@ -45,8 +45,16 @@ type instance struct {
 // serve starts an instance and returns when it can do work.
 func (i *installation) serve(t *testing.T, more ...string) *instance {
 	t.Helper()
-	in := &instance{addr: freeAddr(t), log: &lockedBuffer{}, ended: make(chan struct{})}
-	in.cmd = exec.Command(program, append([]string{"serve", "--addr", in.addr, "--database-url", i.url}, more...)...)
+	path, err := program()
+	require.NoError(t, err)
+	addr := freeAddr(t)
+	return i.start(t, exec.Command(path, append([]string{"serve", "--addr", addr, "--database-url", i.url}, more...)...), addr)
+}
+
+// start starts a program that will serve at addr.
+func (i *installation) start(t *testing.T, cmd *exec.Cmd, addr string) *instance {
+	t.Helper()
+	in := &instance{addr: addr, cmd: cmd, log: &lockedBuffer{}, ended: make(chan struct{})}
 	in.cmd.Stderr = in.log
 	require.NoError(t, in.cmd.Start())
 	go func() {

@@ -5,32 +5,45 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
+	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
 )
 
-// program is the path of the binary under test.
-var program string //nolint:gochecknoglobals // TestMain can hand nothing to the tests
+// atOnce is how many of these tests run at a time, unless -parallel says it: they wait more than they work.
+const atOnce = 4
+
+// program builds the program under test when the first test wants it, and returns its path.
+var program = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // built once
+	path, arguments := "../../bin/millrace-race", []string{"build", "-race"}
+	if *full { // it is about sizes
+		path, arguments = "../../bin/millrace-fault", []string{"build"}
+	}
+	build := exec.Command("go", append(arguments, "-o", path, "github.com/millrace-dev/millrace/cmd/millrace")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the program: %w\n%s", err, out)
+	}
+	return path, nil
+})
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "millrace-fault-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	if os.Getenv(appURL) != "" {
+		if err := appMain(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
-	program = filepath.Join(dir, "millrace")
 	flag.Parse()
-	arguments := []string{"build", "-race", "-o", program}
-	if *full { // without: it is about sizes
-		arguments = slices.Delete(arguments, 1, 2)
-	}
-	build := exec.Command("go", append(arguments, "github.com/millrace-dev/millrace/cmd/millrace")...)
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
-		os.Exit(1)
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		if err := flag.Set("test.parallel", strconv.Itoa(atOnce)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	testdb.Main(m)
 }

@@ -166,7 +166,9 @@ func TestBehindPgBouncerWithAListenURL(t *testing.T) {
 // TestListenBehindPgBouncerIsRefused names the settings that would do.
 func TestListenBehindPgBouncerIsRefused(t *testing.T) {
 	t.Parallel()
-	out, err := exec.Command(program, "serve", "--addr", freeAddr(t), "--listen", "notify",
+	path, err := program()
+	require.NoError(t, err)
+	out, err := exec.Command(path, "serve", "--addr", freeAddr(t), "--listen", "notify",
 		"--database-url", pooled(t, testdb.New(t))).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "MILLRACE_LISTEN_URL")

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -14,35 +13,16 @@ import (
 	"github.com/millrace-dev/millrace/internal/apiclient"
 )
 
-// The size of TestEachTickFiresOnceWhileInstancesDie: MILLRACE_SCHEDULES (how many, one tick a second each) and
-// MILLRACE_SCHEDULES_FOR (how long). The whole of what is promised is 100 for 10m.
-const (
-	schedulesInTest    = 20
-	schedulesInTestFor = 12 * time.Second
-)
-
-func scheduleSize(t *testing.T) (schedules int, length time.Duration) {
-	t.Helper()
-	schedules, length = schedulesInTest, schedulesInTestFor
-	var err error
-	if text := os.Getenv("MILLRACE_SCHEDULES"); text != "" {
-		schedules, err = strconv.Atoi(text)
-		require.NoError(t, err)
-	}
-	if text := os.Getenv("MILLRACE_SCHEDULES_FOR"); text != "" {
-		length, err = time.ParseDuration(text)
-		require.NoError(t, err)
-	}
-	return schedules, length
-}
-
 // TestEachTickFiresOnceWhileInstancesDie has schedules tick every second on three instances, of which a random one is
 // killed every five seconds. Counted are the rows of jobs: each second of each schedule has one. The jobs go to a queue
 // that nobody works on, so that the machine is busy with nothing else.
 func TestEachTickFiresOnceWhileInstancesDie(t *testing.T) {
 	t.Parallel()
 	const killEvery = 5 * time.Second
-	schedules, length := scheduleSize(t)
+	schedules, length := 20, 12*time.Second
+	if *full {
+		schedules, length = 100, 10*time.Minute
+	}
 	inst := install(t)
 	nodes := []*instance{inst.serve(t), inst.serve(t), inst.serve(t)}
 	nodes[0].deploy(t, "tick", `export default async () => 1`)

@@ -1,0 +1,49 @@
+package fault_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestNoKeyExceedsItsLimitOverThreeInstances has three instances work on many keys while one of them is killed. At the
+// start of each job no more of its key were running than may.
+func TestNoKeyExceedsItsLimitOverThreeInstances(t *testing.T) {
+	t.Parallel()
+	keys, jobs := 50, 1_000
+	if *full {
+		jobs = 20_000
+	}
+	inst := install(t)
+	inst.keepHistory(t)
+	victim := inst.app(t, "victim")
+	const queue = `insert into millrace.river_job (kind, args, max_attempts, priority, metadata)
+		select 'keyed', args, 50, 2, jsonb_build_object('lane', millrace.lane('keyed', args))
+		from (select jsonb_build_object('key', i % $1, 'ms', 2) args from generate_series(1, $2) i) x`
+	_, err := inst.db.Pool.Exec(t.Context(), queue, keys, jobs)
+	require.NoError(t, err)
+	for _, name := range []string{"second", "third"} {
+		inst.app(t, name)
+		require.Eventually(t, func() bool {
+			return inst.count(t, "select count(*) from public.span where node = $1", name) > 0
+		}, 60*time.Second, 10*time.Millisecond, "%s gets no job", name)
+	}
+	inst.awaitSpan(t, "victim")
+	victim.kill()
+	var killed time.Time
+	require.NoError(t, inst.db.Pool.QueryRow(t.Context(), "select clock_timestamp()").Scan(&killed))
+
+	require.Eventually(t, func() bool {
+		return inst.count(t, "select count(*) from millrace.river_job where state = 'completed'") == jobs
+	}, 10*time.Minute, 50*time.Millisecond)
+	// What it had begun ended with it. The last that it had sent, Postgres may have carried out a moment later.
+	_, err = inst.db.Pool.Exec(t.Context(), "update public.span set ended = greatest(began, $1) where ended is null and node = 'victim'", killed)
+	require.NoError(t, err)
+	require.Equal(t, jobs, inst.count(t, "select count(distinct job) from public.span"))
+	most := inst.count(t, `select max(n) from (
+		select sum(step) over (partition by key order by at, step) n
+		from (select key, began at, 1 step from public.span union all select key, ended, -1 from public.span) x) y`)
+	require.Equal(t, keyConcurrency, most)
+	t.Logf("%d jobs of %d keys on three instances: never more than %d of a key at once", jobs, keys, most)
+}

@@ -32,9 +32,11 @@ const appSlots = 8
 func (i *installation) app(t *testing.T, name string) *instance {
 	t.Helper()
 	addr := freeAddr(t)
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), appURL+"="+i.url, appAddr+"="+addr, appName+"="+name)
-	return i.start(t, cmd, addr)
+	return start(t, addr, func() *exec.Cmd {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), appURL+"="+i.url, appAddr+"="+addr, appName+"="+name)
+		return cmd
+	})
 }
 
 // appMain is the application. Its functions write into the table of history_test.go when they start and when they end.

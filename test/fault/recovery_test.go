@@ -71,9 +71,10 @@ func submitOnce(ctx context.Context, in *instance, input json.RawMessage, key st
 // acknowledged succeeds once, and what the dead ones were running starts again in time.
 func TestJobsOfKilledInstancesRunAgain(t *testing.T) {
 	t.Parallel()
-	kills, every := 2, 3*time.Second
+	const every = 3 * time.Second
+	kills := 2
 	if *full {
-		kills, every = 100, 5*time.Second
+		kills = 100
 	}
 	inst := install(t)
 	inst.keepHistory(t)

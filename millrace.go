@@ -11,6 +11,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/auth"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/jobs/callbacks"
+	"github.com/millrace-dev/millrace/jobs/statistics"
 	"github.com/millrace-dev/millrace/realtime"
 )
 
@@ -101,6 +102,10 @@ func (a *App) Jobs() *jobs.Service { return a.running().jobs }
 // Callbacks tells what became of the callbacks of jobs, and rotates the secret
 // that signs them. It may be used after Start.
 func (a *App) Callbacks() *callbacks.Service { return a.running().callbacks }
+
+// Statistics is what became of attempts, and the groups of failures. It may be
+// used after Start.
+func (a *App) Statistics() *statistics.Service { return a.running().statistics }
 
 // Functions is the functions service: deploy, versions, rollback. It may be
 // used after Start.

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/telemetry"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/jobs/callbacks"
+	"github.com/millrace-dev/millrace/jobs/statistics"
 	"github.com/millrace-dev/millrace/migrations"
 	"github.com/millrace-dev/millrace/realtime"
 	"github.com/millrace-dev/millrace/web"
@@ -47,6 +48,7 @@ type parts struct {
 	functions  *functions.Service
 	jobs       *jobs.Service
 	callbacks  *callbacks.Service
+	statistics *statistics.Service
 	hub        *realtime.Hub
 	web        *web.Server
 
@@ -140,11 +142,15 @@ func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 			return err
 		}
 	}
+	p.statistics, err = statistics.New(statistics.Config{Pool: p.pool, NodeID: p.nodeID, Logger: p.cfg.Logger})
+	if err != nil {
+		return fmt.Errorf("make statistics: %w", err)
+	}
 	p.jobs, err = jobs.New(jobs.Config{
 		Pool: p.pool, Listener: p.listener, ListenPool: p.listenPool, Executor: p.functions,
 		NodeID: p.nodeID, NodeName: p.cfg.NodeName, Queues: p.cfg.Queues,
 		Retention: p.cfg.Retention,
-		Deliver:   p.links.deliver, Metrics: p.metrics, Tracer: p.tracer, Callbacks: p.cfg.callbacks(), Logger: p.cfg.Logger,
+		Deliver:   p.links.deliver, Ended: p.statistics.AttemptEnded, Metrics: p.metrics, Tracer: p.tracer, Callbacks: p.cfg.callbacks(), Logger: p.cfg.Logger,
 	})
 	if err != nil {
 		return fmt.Errorf("make jobs: %w", err)
@@ -157,7 +163,7 @@ func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 	}
 	p.links.jobs, p.links.hub = p.jobs, p.hub
 	p.web, err = web.New(web.Config{
-		Addr: p.cfg.Addr, Jobs: p.jobs, Callbacks: p.callbacks, Functions: p.functions, Hub: p.hub, Auth: p.auth,
+		Addr: p.cfg.Addr, Jobs: p.jobs, Callbacks: p.callbacks, Statistics: p.statistics, Functions: p.functions, Hub: p.hub, Auth: p.auth,
 		ConnectionLimit: p.cfg.ConnectionLimit, AllowedOrigins: p.cfg.AllowedOrigins, PublicURL: p.cfg.PublicURL, Version: p.cfg.Version,
 		UI: ui.Files(), Metrics: p.metrics, Tracer: p.tracer,
 		Ready: p.readiness(), Logger: p.cfg.Logger,
@@ -221,6 +227,7 @@ func (p *parts) start(ctx context.Context) error {
 	p.group.Add("functions", limited{p.functions, stopTimeout})
 	p.group.Add("realtime", limited{p.hub, stopTimeout})
 	// What works beside the jobs service is there before it and until it has drained.
+	p.group.Add("statistics", limited{p.statistics, stopTimeout})
 	p.group.Add("callbacks", limited{p.callbacks, stopTimeout})
 	p.group.Add("jobs", limited{p.jobs, p.cfg.DrainTimeout})
 	p.group.Add("web", limited{p.web, stopTimeout})

@@ -462,7 +462,7 @@ func TestBulkPlans(t *testing.T) {
 	defer conn.Release()
 
 	indexes := make(map[string]bool)
-	explain(t, conn.Conn(), bulkLockSQL, "'{1,2,3}', '{discarded}'").walk(func(p plan) {
+	testdb.Explain(t, conn.Conn(), bulkLockSQL, "'{1,2,3}', '{discarded}'").Walk(func(p testdb.Plan) {
 		require.NotEqual(t, "Seq Scan", p.Type)
 
 		indexes[p.Index] = true

@@ -51,6 +51,9 @@ type Config struct {
 	// Deliver takes what watchers of a channel on this node shall see. nil: nobody watches.
 	Deliver func(channel string, data []byte)
 
+	// Ended is told of each attempt whose outcome this node has recorded. It is called where outcomes are recorded and must
+	// not block. nil: nobody wants to know.
+	Ended func(*AttemptEnd)
 	// Callbacks says where callbacks may go; the zero value means https to public addresses.
 	Callbacks safedial.Policy
 

@@ -108,8 +108,7 @@
 // runs one attempt, finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive,
 // sweeper looks for lost attempts, operator works on bulk operations, retention deletes old jobs, promoter makes waiting
 // jobs available on time, follower looks for what transactions have enqueued, scheduler fires schedules. Seeing: watcher,
-// queries, and tally, which counts what becomes of attempts in memory and writes it every few seconds beside the
-// finisher: a kill loses that much of the counts, never of the jobs.
+// and queries.
 //
 // Metrics: meters and depths; nil meters count nothing. Traces: traceparent stands in the
 // row's "run", and internal/telemetry makes the spans.
@@ -118,6 +117,7 @@
 //
 // What works on the same rows beside the claims, and imports this package, stands in packages of its own:
 //
+//   - statistics counts what becomes of attempts (Config.Ended) and gathers their failures in groups.
 //   - callbacks tells URLs of the ends of jobs. What a submission says of it (Callback) is checked and stored here.
 //
 // # Lifecycle

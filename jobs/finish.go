@@ -53,7 +53,7 @@ type finisher struct {
 	freed   func(queue string)        // hears of each slot of a limited function that is free again
 	log     *slog.Logger
 	meters  *meters
-	tally   *tally
+	observe observer
 
 	mu      sync.Mutex
 	pending []*finishing

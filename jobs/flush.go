@@ -127,7 +127,7 @@ func (f *finisher) flush(ctx context.Context, batch []*finishing) error {
 		}
 
 		f.meters.ran(item.attempt, stateOf(item.out.state))
-		f.tally.ended(item.attempt, &item.out, item.attempt.waited, item.attempt.took)
+		f.observe.ended(item.attempt, &item.out)
 
 		switch {
 		case item.out.suspended > 0:

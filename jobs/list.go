@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	defaultListLimit = 50
-	maxListLimit     = 500
+	DefaultListLimit = 50
+	MaxListLimit     = 500
 
 	// listWindow is how many rows one page looks at when no index serves its filters.
 	listWindow = 30_000
@@ -44,7 +44,7 @@ func (s *Service) List(ctx context.Context, query ListQuery) (Page, error) {
 
 	limit := query.Limit
 	if limit == 0 {
-		limit = defaultListLimit
+		limit = DefaultListLimit
 	}
 
 	least, before, err := s.listSpan(ctx, &query, before)
@@ -88,8 +88,8 @@ func (s *Service) List(ctx context.Context, query ListQuery) (Page, error) {
 func (s *Service) checkList(query *ListQuery) (before int64, err error) {
 	wrong := &ValidationError{}
 
-	if query.Limit < 0 || query.Limit > maxListLimit {
-		wrong.Add("limit", fmt.Sprintf("must be between 1 and %d", maxListLimit))
+	if query.Limit < 0 || query.Limit > MaxListLimit {
+		wrong.Add("limit", fmt.Sprintf("must be between 1 and %d", MaxListLimit))
 	}
 
 	if query.State != "" && !query.State.Valid() {

@@ -139,7 +139,7 @@ func (s *Service) Operations(ctx context.Context, limit int, cursor string) (Ope
 	}
 
 	if limit == 0 {
-		limit = defaultListLimit
+		limit = DefaultListLimit
 	}
 
 	rows, err := s.pool.Query(ctx,

@@ -1,12 +1,10 @@
 package jobs
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
@@ -33,48 +31,6 @@ var hotStatements = map[string]struct { //nolint:gochecknoglobals // a table of 
 	"keys, expired":    {idempotencyExpireSQL, "5000", "idempotency_expires_at"},
 	"keys, reserved":   {idempotencyClaimSQL, "'{a,b}', '{x,y}', 86400", ""},
 	"insert":           {insertSQL, "'{1}', '{noop}', '{null}', '{q}', '{2}', '{5}', '{now}', '{0}', '{a}', '{null}', '{f}'", ""},
-}
-
-// plan is a node of EXPLAIN's JSON.
-type plan struct {
-	Type  string `json:"Node Type"`
-	Table string `json:"Relation Name"`
-	Index string `json:"Index Name"`
-	Plans []plan `json:"Plans"`
-}
-
-func (p plan) walk(visit func(plan)) {
-	visit(p)
-
-	for _, child := range p.Plans {
-		child.walk(visit)
-	}
-}
-
-// explain plans a statement as a prepared one: without knowing the arguments.
-func explain(t *testing.T, conn *pgx.Conn, sql, args string) plan {
-	t.Helper()
-
-	run := func(sql string) {
-		_, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
-		require.NoError(t, err)
-	}
-
-	run("set plan_cache_mode = force_generic_plan")
-	run("prepare hot as " + sql)
-	defer run("deallocate hot")
-
-	if args != "" {
-		args = "(" + args + ")"
-	}
-
-	var text string
-	require.NoError(t, conn.QueryRow(t.Context(), "explain (format json) execute hot"+args, pgx.QueryExecModeSimpleProtocol).Scan(&text))
-
-	var plans []struct{ Plan plan }
-	require.NoError(t, json.Unmarshal([]byte(text), &plans))
-
-	return plans[0].Plan
 }
 
 // fill makes a table as a busy queue has it: mostly finished jobs, and some of every other kind.
@@ -108,7 +64,7 @@ func requireHotPlans(t *testing.T, db *testdb.DB, large bool) {
 
 	for statement, hot := range hotStatements {
 		indexes := make(map[string]bool)
-		explain(t, conn.Conn(), hot.sql, hot.args).walk(func(p plan) {
+		testdb.Explain(t, conn.Conn(), hot.sql, hot.args).Walk(func(p testdb.Plan) {
 			if hot.index != "" { // what inserts crosses its own results
 				require.NotContains(t, p.Type, "Join", statement)
 				require.NotContains(t, p.Type, "Nested Loop", statement)

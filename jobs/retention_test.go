@@ -194,7 +194,7 @@ func TestRetentionPlan(t *testing.T) {
 			defer conn.Release()
 
 			indexes := make(map[string]bool)
-			explain(t, conn.Conn(), retentionStepSQL, "'completed', 5000, '{g}', true, null, 0, 1000").walk(func(p plan) {
+			testdb.Explain(t, conn.Conn(), retentionStepSQL, "'completed', 5000, '{g}', true, null, 0, 1000").Walk(func(p testdb.Plan) {
 				require.NotContains(t, p.Type, "Join")
 
 				if p.Table == "river_job" {

@@ -61,7 +61,7 @@ func TestSchedulesKeepTheirPlans(t *testing.T) {
 
 			for statement, hot := range scheduleStatements {
 				used := make(map[string]bool)
-				explain(t, conn.Conn(), hot.sql, hot.args).walk(func(p plan) {
+				testdb.Explain(t, conn.Conn(), hot.sql, hot.args).Walk(func(p testdb.Plan) {
 					require.NotEqual(t, "Seq Scan", p.Type, "%s of %s", statement, p.Table)
 
 					used[p.Index] = true

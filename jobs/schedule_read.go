@@ -70,8 +70,8 @@ func (s *Service) Schedule(ctx context.Context, name string) (Schedule, error) {
 func (s *Service) Schedules(ctx context.Context, query ScheduleQuery) (SchedulePage, error) {
 	wrong := &ValidationError{}
 
-	if query.Limit < 0 || query.Limit > maxListLimit {
-		wrong.Add("limit", fmt.Sprintf("must be between 1 and %d", maxListLimit))
+	if query.Limit < 0 || query.Limit > MaxListLimit {
+		wrong.Add("limit", fmt.Sprintf("must be between 1 and %d", MaxListLimit))
 	}
 
 	if query.Function != postgres.Storable(query.Function, len(query.Function)) {
@@ -89,7 +89,7 @@ func (s *Service) Schedules(ctx context.Context, query ScheduleQuery) (ScheduleP
 
 	limit := query.Limit
 	if limit == 0 {
-		limit = defaultListLimit
+		limit = DefaultListLimit
 	}
 
 	rows, err := s.pool.Query(ctx, "select "+scheduleColumnsSQL+scheduleListSQL, string(after), query.Function, limit+1)

@@ -38,7 +38,6 @@ type Service struct {
 	sweeper   *sweeper
 	operator  *operator
 	retention *retention
-	tally     *tally
 	worker    *worker
 
 	mu      sync.Mutex // held by Start and Stop
@@ -90,8 +89,6 @@ func (s *Service) assemble() error {
 	s.scheduler = newScheduler(s.pool, s.accept, s.log)
 	s.reports = newReportWriter(s.pool, s.log)
 
-	s.tally = newTally(&s.cfg)
-
 	waker := newWaker()
 	s.follower = newFollower(s.cfg.Queues, waker.wake, s.promoter.Expect)
 
@@ -111,7 +108,7 @@ func (s *Service) assemble() error {
 		tracer:    s.cfg.Tracer,
 	}
 	d.finisher.meters, s.scheduler.meters = s.meters, s.meters
-	d.finisher.tally = s.tally
+	d.finisher.observe = s.cfg.Ended
 
 	client, err := newRiver(&s.cfg, d, waker, s.lease.mayClaim)
 	if err != nil {
@@ -119,14 +116,13 @@ func (s *Service) assemble() error {
 	}
 
 	s.sweeper = newSweeper(&s.cfg, s.lease, s.attempts)
-	s.sweeper.meters, s.sweeper.tally = s.meters, s.tally
+	s.sweeper.meters, s.sweeper.observe = s.meters, s.cfg.Ended
 	s.operator = newOperator(s)
 	s.retention = newRetention(&s.cfg)
 	s.worker = &worker{client: client, attempts: s.attempts, finisher: d.finisher}
 
 	s.group.Add("lease", s.lease)
 	s.group.Add("report writer", s.reports)
-	s.group.Add("tally", s.tally)
 	s.group.Add("finisher", d.finisher)
 	s.group.Add("announcer", d.announcer)
 	s.group.Add("runners", d.runners)

@@ -46,7 +46,7 @@ type sweeper struct {
 	log      *slog.Logger
 	every    time.Duration
 	meters   *meters
-	tally    *tally
+	observe  observer
 }
 
 func newSweeper(cfg *Config, l *lease, held *attempts) *sweeper {
@@ -215,7 +215,7 @@ func (s *sweeper) rescue(ctx context.Context, own []int64) (int, error) {
 
 	for _, r := range list {
 		s.meters.rescue(stateOf(rivertype.JobState(r.state)))
-		s.tally.lost(r.function, r.id, rivertype.JobState(r.state))
+		s.observe.lost(r.function, r.id, rivertype.JobState(r.state))
 	}
 
 	if len(list) > 0 {

@@ -16,21 +16,23 @@ import (
 	"github.com/millrace-dev/millrace/internal/telemetry"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/jobs/callbacks"
+	"github.com/millrace-dev/millrace/jobs/statistics"
 	"github.com/millrace-dev/millrace/realtime"
 )
 
 // DefaultAddr is this machine only: whoever wants more says so.
 const DefaultAddr = "127.0.0.1:8080"
 
-// Config is what a Server serves and how. Jobs, Callbacks, Functions, Hub and Auth are required.
+// Config is what a Server serves and how. Jobs and what works beside it, Functions, Hub and Auth are required.
 type Config struct {
 	Addr string // host:port; empty: DefaultAddr; port 0: a free one, see Server.Addr
 
-	Jobs      *jobs.Service
-	Callbacks *callbacks.Service
-	Functions *functions.Service
-	Hub       *realtime.Hub
-	Auth      *auth.Store
+	Jobs       *jobs.Service
+	Callbacks  *callbacks.Service
+	Statistics *statistics.Service
+	Functions  *functions.Service
+	Hub        *realtime.Hub
+	Auth       *auth.Store
 
 	// PublicURL is the address under which browsers know the server when that is not http://Host: behind a
 	// proxy that speaks TLS, for example. With https the page's cookie is Secure and named __Host-….
@@ -77,7 +79,7 @@ const (
 func (c Config) withDefaults() (Config, error) {
 	var errs []error
 	for name, missing := range map[string]bool{
-		"Jobs": c.Jobs == nil, "Callbacks": c.Callbacks == nil, "Functions": c.Functions == nil, "Hub": c.Hub == nil, "Auth": c.Auth == nil,
+		"Jobs": c.Jobs == nil, "Callbacks": c.Callbacks == nil, "Statistics": c.Statistics == nil, "Functions": c.Functions == nil, "Hub": c.Hub == nil, "Auth": c.Auth == nil,
 	} {
 		if missing {
 			errs = append(errs, fmt.Errorf("%s is missing", name))

@@ -24,6 +24,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/testdb"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/jobs/callbacks"
+	"github.com/millrace-dev/millrace/jobs/statistics"
 	"github.com/millrace-dev/millrace/realtime"
 )
 
@@ -89,9 +90,11 @@ func startWith(t testing.TB, newHub func(realtime.Config) (*realtime.Hub, error)
 	fns, err := functions.New(functions.Config{Pool: db.Pool, Listener: listener, Publisher: lazy, Enqueuer: lazy, Logger: logger})
 	require.NoError(t, err)
 	registerFunctions(t, fns)
+	config.Statistics, err = statistics.New(statistics.Config{Pool: db.Pool, NodeID: "test-node", Logger: logger})
+	require.NoError(t, err)
 	e.jobs, err = jobs.New(jobs.Config{
 		Pool: db.Pool, Listener: listener, Executor: fns, NodeID: "test-node", MaxInput: config.MaxInput,
-		Deliver: lazy.deliver, Logger: logger,
+		Deliver: lazy.deliver, Ended: config.Statistics.AttemptEnded, Logger: logger,
 	})
 	require.NoError(t, err)
 	config.Callbacks, err = callbacks.New(callbacks.Config{Pool: db.Pool, Listener: listener, Logger: logger})
@@ -117,7 +120,7 @@ func startWith(t testing.TB, newHub func(realtime.Config) (*realtime.Hub, error)
 	for _, s := range []interface {
 		Start(ctx context.Context) error
 		Stop(ctx context.Context) error
-	}{listener, e.store, fns, e.hub, config.Callbacks, e.jobs, e.server} {
+	}{listener, e.store, fns, e.hub, config.Statistics, config.Callbacks, e.jobs, e.server} {
 		require.NoError(t, s.Start(t.Context()))
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)

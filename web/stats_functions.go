@@ -3,6 +3,8 @@ package web
 import (
 	"net/http"
 
+	"github.com/millrace-dev/millrace/jobs/statistics"
+
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/millrace-dev/millrace/internal/auth"
@@ -36,11 +38,11 @@ func (s *Server) seeingRoutes() []Route {
 	}
 	for _, act := range []struct {
 		name, summary string
-		state         jobs.FailureState
+		state         statistics.FailureState
 	}{
-		{"resolve", "Mark a kind of failure as resolved: it is open again when it happens anew.", jobs.FailureResolved},
-		{"ignore", "Mark a kind of failure as one that nobody minds.", jobs.FailureIgnored},
-		{"reopen", "Mark a kind of failure as open.", jobs.FailureOpen},
+		{"resolve", "Mark a kind of failure as resolved: it is open again when it happens anew.", statistics.FailureResolved},
+		{"ignore", "Mark a kind of failure as one that nobody minds.", statistics.FailureIgnored},
+		{"reopen", "Mark a kind of failure as open.", statistics.FailureOpen},
 	} {
 		routes = append(routes, Route{
 			Method: http.MethodPost, Path: "/v1/failures/:id/" + act.name, Scope: auth.ScopeJobsManage,
@@ -52,13 +54,13 @@ func (s *Server) seeingRoutes() []Route {
 
 func (s *Server) functionStats(c *fiber.Ctx) error {
 	q := newQuery(c)
-	want := jobs.FunctionStatsQuery{
+	want := statistics.Query{
 		Function: q.text("function"), From: q.instant("from"), To: q.instant("to"), Step: q.duration("step"),
 	}
 	if err := q.err(); err != nil {
 		return err
 	}
-	report, err := s.cfg.Jobs.FunctionStats(c.UserContext(), want)
+	report, err := s.cfg.Statistics.Functions(c.UserContext(), want)
 	if err != nil {
 		return listProblem(err)
 	}
@@ -69,19 +71,19 @@ func (s *Server) functionStats(c *fiber.Ctx) error {
 // cursor.
 func (s *Server) listFailures(c *fiber.Ctx) error {
 	q := newQuery(c)
-	want := jobs.FailureQuery{
-		Function: q.text("function"), State: jobs.FailureState(q.text("state")),
+	want := statistics.FailureQuery{
+		Function: q.text("function"), State: statistics.FailureState(q.text("state")),
 		Cursor: q.text("cursor"), Limit: int(q.number("limit", 1, maxListLimit)),
 	}
 	if err := q.err(); err != nil {
 		return err
 	}
-	page, err := s.cfg.Jobs.Failures(c.UserContext(), want)
+	page, err := s.cfg.Statistics.Failures(c.UserContext(), want)
 	if err != nil {
 		return listProblem(err)
 	}
 	id := identityOf(c)
-	granted := []jobs.FailureGroup{}
+	granted := []statistics.FailureGroup{}
 	for _, group := range page.Failures {
 		if id.Allows(auth.ScopeJobsRead, group.Function) {
 			granted = append(granted, group)
@@ -96,8 +98,8 @@ func (s *Server) listFailures(c *fiber.Ctx) error {
 
 // reachableFailure reads the group of the path. One of a function that the caller's patterns do not reach does not
 // exist.
-func (s *Server) reachableFailure(c *fiber.Ctx, scope string) (jobs.FailureGroup, error) {
-	group, err := s.cfg.Jobs.Failure(c.UserContext(), c.Params("id"))
+func (s *Server) reachableFailure(c *fiber.Ctx, scope string) (statistics.FailureGroup, error) {
+	group, err := s.cfg.Statistics.Failure(c.UserContext(), c.Params("id"))
 	if err == nil && !identityOf(c).Allows(scope, group.Function) {
 		err = jobs.ErrNotFound
 	}
@@ -112,13 +114,13 @@ func (s *Server) getFailure(c *fiber.Ctx) error {
 	return writeJSON(c, http.StatusOK, group)
 }
 
-func (s *Server) setFailure(state jobs.FailureState) fiber.Handler {
+func (s *Server) setFailure(state statistics.FailureState) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		group, err := s.reachableFailure(c, auth.ScopeJobsManage)
 		if err != nil {
 			return err
 		}
-		if group, err = s.cfg.Jobs.SetFailure(c.UserContext(), group.ID, state); err != nil {
+		if group, err = s.cfg.Statistics.SetFailure(c.UserContext(), group.ID, state); err != nil {
 			return err //nolint:wrapcheck // mapped by problemOf
 		}
 		return writeJSON(c, http.StatusOK, group)

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-dev/millrace/jobs/statistics"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/jobs"
@@ -29,7 +31,7 @@ func TestFunctionStatsOverHTTP(t *testing.T) {
 	t.Parallel()
 	e := start(t)
 	e.seen()
-	var report jobs.FunctionStatsReport
+	var report statistics.Report
 	e.do(http.MethodGet, "/v1/stats/functions?function=orders.charge&step=1m", devKey, "").json(t, &report)
 	require.Len(t, report.Functions, 1)
 	require.Equal(t, int64(4), report.Functions[0].Attempts)
@@ -47,7 +49,7 @@ func TestFailuresOverHTTP(t *testing.T) {
 	e := start(t)
 	e.seen()
 	mail := e.key("jobs:read:mail.*", "jobs:manage:mail.*")
-	var page jobs.FailurePage
+	var page statistics.FailurePage
 	e.do(http.MethodGet, "/v1/failures", mail, "").json(t, &page)
 	require.Len(t, page.Failures, 1)
 	require.Equal(t, "two", page.Failures[0].ID)
@@ -56,10 +58,10 @@ func TestFailuresOverHTTP(t *testing.T) {
 
 	got := e.do(http.MethodGet, "/v1/failures/one", devKey, "")
 	require.Contains(t, got.body, `"9007199254740993"`, "an id as text")
-	for action, state := range map[string]jobs.FailureState{
-		"resolve": jobs.FailureResolved, "ignore": jobs.FailureIgnored, "reopen": jobs.FailureOpen,
+	for action, state := range map[string]statistics.FailureState{
+		"resolve": statistics.FailureResolved, "ignore": statistics.FailureIgnored, "reopen": statistics.FailureOpen,
 	} {
-		var group jobs.FailureGroup
+		var group statistics.FailureGroup
 		e.do(http.MethodPost, "/v1/failures/two/"+action, mail, "").json(t, &group)
 		require.Equal(t, state, group.State)
 		require.WithinDuration(t, time.Now(), *group.ChangedAt, time.Hour)

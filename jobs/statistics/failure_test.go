@@ -1,4 +1,4 @@
-package jobs
+package statistics
 
 import (
 	"fmt"
@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,19 +63,18 @@ func TestFramesAreTheFunctionsOwn(t *testing.T) {
 		m["x"] = 1 //nolint:staticcheck // it shall panic
 	}()
 
-	require.Equal(t, "at failure_group_test.go", frameOf(stack))
+	require.Equal(t, "at failure_test.go", frameOf(stack))
 }
 
 func TestFailureGroupsAreKept(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	s := startInserter(t, db)
-	tally := newTally(&s.cfg)
+	s := testTally(t, db)
 	fail := func(function string, job int64, message string) {
 		t.Helper()
-		tally.failures.add(failed{function: function, job: job, failure: &Failure{Code: CodeException, Message: message}, at: time.Now()})
-		require.NoError(t, tally.flush(t.Context()))
+		s.failures.add(failed{function: function, job: job, failure: &jobs.Failure{Code: jobs.CodeException, Message: message}, at: time.Now()})
+		require.NoError(t, s.flush(t.Context()))
 	}
 	list := func(query FailureQuery) []FailureGroup {
 		t.Helper()
@@ -119,8 +121,8 @@ func TestFailureGroupsAreKept(t *testing.T) {
 		require.Equal(t, []FailureGroup{set}, list(FailureQuery{State: state}))
 
 		late := gathered{id: first.ID, function: "f", count: 1, first: first.FirstSeen, last: first.FirstSeen}
-		tally.failures.putBack([]*gathered{&late}) // it failed before it was resolved
-		require.NoError(t, tally.flush(t.Context()))
+		s.failures.putBack([]*gathered{&late}) // it failed before it was resolved
+		require.NoError(t, s.flush(t.Context()))
 
 		got, err := s.Failure(t.Context(), first.ID)
 		require.NoError(t, err)
@@ -132,17 +134,17 @@ func TestFailureGroupsAreKept(t *testing.T) {
 			got, err = s.Failure(t.Context(), first.ID)
 
 			return err == nil && got.State == want
-		}, patience, time.Millisecond)
+		}, jobtest.Patience, time.Millisecond)
 	}
 
 	for _, id := range []string{"nothing", "\x00", ""} {
 		_, err = s.Failure(t.Context(), id)
-		require.ErrorIs(t, err, ErrNotFound)
+		require.ErrorIs(t, err, jobs.ErrNotFound)
 		_, err = s.SetFailure(t.Context(), id, FailureOpen)
-		require.ErrorIs(t, err, ErrNotFound)
+		require.ErrorIs(t, err, jobs.ErrNotFound)
 	}
 
-	var wrong *ValidationError
+	var wrong *jobs.ValidationError
 
 	_, err = s.SetFailure(t.Context(), first.ID, "gone")
 	require.ErrorAs(t, err, &wrong)
@@ -156,21 +158,20 @@ func TestFailuresWaitForPostgres(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	s := startInserter(t, db)
-	tally := newTally(&s.cfg)
-	exec(t, db, `alter table millrace.failure_group rename to away`)
+	s := testTally(t, db)
+	jobtest.Exec(t, db, `alter table millrace.failure_group rename to away`)
 
 	for job := range int64(3) {
-		tally.lost("f", job, "discarded")
-		require.Error(t, tally.flush(t.Context()))
+		s.AttemptEnded(&jobs.AttemptEnd{JobID: job, Function: "f", State: jobs.StateFailed, Lost: true, Failure: &jobs.Failure{Code: jobs.CodeException, Message: "gone"}})
+		require.Error(t, s.flush(t.Context()))
 	}
 
-	exec(t, db, `alter table millrace.away rename to failure_group`)
-	require.NoError(t, tally.flush(t.Context()))
+	jobtest.Exec(t, db, `alter table millrace.away rename to failure_group`)
+	require.NoError(t, s.flush(t.Context()))
 
 	page, err := s.Failures(t.Context(), FailureQuery{})
 	require.NoError(t, err)
 	require.Equal(t, int64(3), page.Failures[0].Count)
 	require.Equal(t, []string{"2", "1", "0"}, page.Failures[0].Jobs)
-	require.Equal(t, int64(3), numbersOf(t, s, FunctionStatsQuery{})["f"].Dead)
+	require.Equal(t, int64(3), numbersOf(t, s, Query{})["f"].Dead)
 }

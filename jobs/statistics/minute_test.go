@@ -1,4 +1,4 @@
-package jobs
+package statistics
 
 import (
 	"errors"
@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/riverqueue/river/rivertype"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
@@ -49,13 +51,27 @@ func TestQuantilesAreWithinTheirBound(t *testing.T) {
 	require.Equal(t, 0, bucketOf(0))
 }
 
-func numbersOf(t *testing.T, s *Service, query FunctionStatsQuery) map[string]FunctionStats {
+func testTally(t *testing.T, db *testdb.DB) *Service {
 	t.Helper()
 
-	report, err := s.FunctionStats(t.Context(), query)
+	s, err := New(Config{Pool: db.Pool, NodeID: "here"})
 	require.NoError(t, err)
 
-	found := make(map[string]FunctionStats)
+	return s
+}
+
+// end is an attempt of f that came to this.
+func end(state jobs.State) *jobs.AttemptEnd {
+	return &jobs.AttemptEnd{JobID: 1, Function: "f", State: state, Waited: time.Second, Took: time.Second}
+}
+
+func numbersOf(t *testing.T, s *Service, query Query) map[string]Function {
+	t.Helper()
+
+	report, err := s.Functions(t.Context(), query)
+	require.NoError(t, err)
+
+	found := make(map[string]Function)
 	for _, f := range report.Functions {
 		found[f.Function] = f
 	}
@@ -67,16 +83,14 @@ func TestMinutesAreWrittenAgainWithoutCountingTwice(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	s := startInserter(t, db)
-	tally := newTally(&s.cfg)
-	a := &attempt{id: 1, function: "f"}
+	tally := testTally(t, db)
 
 	for n := 1; n <= 3; n++ {
-		tally.ended(a, &outcome{state: rivertype.JobStateCompleted}, time.Second, time.Second)
+		tally.AttemptEnded(end(jobs.StateCompleted))
 		require.NoError(t, tally.flush(t.Context()))
 		require.NoError(t, tally.flush(t.Context()), "nothing is left")
 
-		got := numbersOf(t, s, FunctionStatsQuery{})["f"]
+		got := numbersOf(t, tally, Query{})["f"]
 		require.Equal(t, int64(n), got.Completed)
 	}
 
@@ -84,19 +98,19 @@ func TestMinutesAreWrittenAgainWithoutCountingTwice(t *testing.T) {
 	require.Empty(t, clean)
 
 	// What changes while it is written is written again.
-	tally.ended(a, &outcome{state: rivertype.JobStateCompleted}, time.Second, time.Second)
+	tally.AttemptEnded(end(jobs.StateCompleted))
 	copies, from := tally.minutes.snapshot(10)
-	tally.ended(a, &outcome{state: rivertype.JobStateCancelled}, time.Second, time.Second)
+	tally.AttemptEnded(end(jobs.StateCancelled))
 	tally.minutes.stored(copies, from, time.Now())
 
 	copies, _ = tally.minutes.snapshot(10)
 	require.NotEmpty(t, copies)
 
-	tally.ended(a, &outcome{state: rivertype.JobStateAvailable}, time.Second, time.Second)
-	tally.lost("f", 9, rivertype.JobStateAvailable)
+	tally.AttemptEnded(end(jobs.StateQueued))
+	tally.AttemptEnded(&jobs.AttemptEnd{JobID: 9, Function: "f", State: jobs.StateRetrying, Lost: true, Failure: &jobs.Failure{Code: "NodeLost"}})
 	require.NoError(t, tally.flush(t.Context()))
 
-	got := numbersOf(t, s, FunctionStatsQuery{})["f"]
+	got := numbersOf(t, tally, Query{})["f"]
 	require.Equal(t, [4]int64{6, 4, 1, 1}, [4]int64{got.Attempts, got.Completed, got.Failed, got.Cancelled})
 	require.InEpsilon(t, 1000, got.Run.P50, .1)
 }
@@ -108,21 +122,21 @@ func TestATallyIsBounded(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 
 	for i := range minuteFunctions + 100 {
-		m.add(now, fmt.Sprint("f", i), rivertype.JobStateCompleted, 0, 0)
+		m.add(now, fmt.Sprint("f", i), jobs.StateCompleted, 0, 0)
 	}
 
 	require.Len(t, m.functions, minuteFunctions+1)
 	require.EqualValues(t, 100, m.functions[OtherFunctions].minute.completed)
 
 	for i := range minutesKept {
-		m.add(now.Add(time.Duration(i)*time.Minute), "f1", rivertype.JobStateCompleted, 0, 0)
+		m.add(now.Add(time.Duration(i)*time.Minute), "f1", jobs.StateCompleted, 0, 0)
 	}
 
 	require.LessOrEqual(t, len(m.past), minutesKept)
 
 	// Stored and old: forgotten.
 	for {
-		copies, from := m.snapshot(tallyBatch)
+		copies, from := m.snapshot(writeBatch)
 		if len(copies) == 0 {
 			break
 		}
@@ -135,7 +149,7 @@ func TestATallyIsBounded(t *testing.T) {
 
 	f := newFailures()
 	for i := range failurePending + failureGroups + 100 {
-		f.add(failed{function: "f", job: int64(i), failure: &Failure{Code: CodeException, Message: letters(i)}, at: now})
+		f.add(failed{function: "f", job: int64(i), failure: &jobs.Failure{Code: jobs.CodeException, Message: letters(i)}, at: now})
 	}
 
 	groups := f.take()
@@ -163,15 +177,15 @@ func TestStatisticsAreForgotten(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	s := startInserter(t, db)
-	exec(t, db, `insert into millrace.function_stat
+	s := testTally(t, db)
+	jobtest.Exec(t, db, `insert into millrace.function_stat
 		select seconds, now() - age, 'f', 'n' || i, 1, 0, 0, 0, '{}', '{}' from generate_series(1, 6000) i,
 		(values (60, interval '23 hours'), (60, interval '25 hours'), (3600, interval '29 days'), (3600, interval '31 days')) v (seconds, age)`)
-	exec(t, db, `insert into millrace.failure_group
+	jobtest.Exec(t, db, `insert into millrace.failure_group
 		select 'g' || i, 'f', 'c', '', '', '', 'open', 1, now(), now() - case when i <= 10 then interval '31 days' else i * interval '1 second' end, null, '{}'
 		from generate_series(1, 10100) i`)
 
-	newTally(&s.cfg).forget(t.Context())
+	s.forget(t.Context())
 
 	var stats, groups, oldest int
 
@@ -186,16 +200,16 @@ func TestStatisticsAreForgotten(t *testing.T) {
 func TestFunctionStatsRefuseABadQuery(t *testing.T) {
 	t.Parallel()
 
-	s := startInserter(t, testdb.New(t))
+	s := testTally(t, testdb.New(t))
 	now := time.Now()
 
-	for _, query := range []FunctionStatsQuery{
+	for _, query := range []Query{
 		{From: now.Add(time.Hour)}, {From: now.Add(-time.Hour), To: now.Add(-2 * time.Hour)}, {Step: time.Second}, {Step: 90 * time.Minute},
 		{Step: -time.Minute}, {Function: "\x00"}, {From: now.Add(-26 * time.Hour), Step: time.Minute},
 	} {
-		_, err := s.FunctionStats(t.Context(), query)
+		_, err := s.Functions(t.Context(), query)
 
-		wrong, ok := errors.AsType[*ValidationError](err)
+		wrong, ok := errors.AsType[*jobs.ValidationError](err)
 		require.True(t, ok, "%+v: %v", query, err)
 		require.NotEmpty(t, wrong.Fields)
 	}

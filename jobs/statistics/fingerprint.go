@@ -1,4 +1,4 @@
-package jobs
+package statistics
 
 import (
 	"crypto/sha256"

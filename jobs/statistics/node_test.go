@@ -1,4 +1,4 @@
-package jobs
+package statistics
 
 import (
 	"context"
@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,37 +19,39 @@ func TestANodeCountsWhatBecameOfItsAttempts(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	functions := newFunctions()
-	functions.deploy("good", func(context.Context, *Run) (json.RawMessage, error) {
+	functions := jobtest.NewFunctions()
+	functions.Deploy("good", func(context.Context, *jobs.Run) (json.RawMessage, error) {
 		time.Sleep(20 * time.Millisecond)
 
 		return nil, nil
 	})
-	functions.deploy("bad", func(_ context.Context, run *Run) (json.RawMessage, error) {
+	functions.Deploy("bad", func(_ context.Context, run *jobs.Run) (json.RawMessage, error) {
 		return nil, fmt.Errorf("order %d of 'ada' is gone", run.JobID)
-	}, Settings{Backoff: Backoff{First: time.Millisecond, Max: time.Millisecond}})
+	}, jobs.Settings{Backoff: jobs.Backoff{First: time.Millisecond, Max: time.Millisecond}})
 
-	s := startNode(t, db, functions)
+	stats := testTally(t, db)
+	require.NoError(t, stats.Start(t.Context()))
+	s := jobtest.StartNode(t, db, functions, func(cfg *jobs.Config) { cfg.Ended = stats.AttemptEnded })
 
 	var bad []int64
 
 	for range 5 {
-		await(t, db, submit(t, s, "good"), StateCompleted)
-		bad = append(bad, submit(t, s, "bad", attemptsOf(2)))
+		jobtest.Await(t, s, jobtest.Submit(t, s, "good"), jobs.StateCompleted)
+		bad = append(bad, jobtest.Submit(t, s, "bad", func(sub *jobs.Submission) { sub.Options.MaxAttempts = 2 }))
 	}
 
 	for _, id := range bad {
-		await(t, db, id, StateFailed)
+		jobtest.Await(t, s, id, jobs.StateFailed)
 	}
 
-	stopNode(t, s, patience) // writes what was not written
+	require.NoError(t, stats.Stop(context.Background())) // writes what was not written
 
 	from := time.Now().Add(-30 * time.Minute)
 
-	for _, query := range []FunctionStatsQuery{
+	for _, query := range []Query{
 		{From: from}, {From: from, Step: time.Minute}, {From: time.Now().Add(-20 * time.Hour)}, {Step: time.Hour},
 	} {
-		got := numbersOf(t, s, query)
+		got := numbersOf(t, stats, query)
 		require.Len(t, got, 2, "%+v", query)
 
 		good, bad := got["good"], got["bad"]
@@ -65,10 +70,10 @@ func TestANodeCountsWhatBecameOfItsAttempts(t *testing.T) {
 		require.Equal(t, query.Step > 0, points == 5)
 	}
 
-	require.Len(t, numbersOf(t, s, FunctionStatsQuery{Function: "good"}), 1)
-	require.Empty(t, numbersOf(t, s, FunctionStatsQuery{From: from, To: from.Add(5 * time.Minute)}))
+	require.Len(t, numbersOf(t, stats, Query{Function: "good"}), 1)
+	require.Empty(t, numbersOf(t, stats, Query{From: from, To: from.Add(5 * time.Minute)}))
 
-	page, err := s.Failures(t.Context(), FailureQuery{})
+	page, err := stats.Failures(t.Context(), FailureQuery{})
 	require.NoError(t, err)
 	require.Len(t, page.Failures, 1, "all are of one kind")
 
@@ -76,6 +81,6 @@ func TestANodeCountsWhatBecameOfItsAttempts(t *testing.T) {
 	require.Equal(t, "order # of '…' is gone", group.Pattern)
 	require.Equal(t, int64(10), group.Count)
 	require.Equal(t, "bad", group.Function)
-	require.Equal(t, CodeRuntime, group.Code)
+	require.Equal(t, jobs.CodeRuntime, group.Code)
 	require.Len(t, group.Jobs, failureSamples)
 }

@@ -1,13 +1,16 @@
-package jobs
+package statistics
 
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/millrace-dev/millrace/jobs"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -27,14 +30,14 @@ var (
 )
 
 const (
-	// TallyEvery is how often a node writes its statistics and failures: what a kill of the node can lose of them.
-	TallyEvery = 5 * time.Second
+	// WriteEvery is how often a node writes its statistics and failures: what a kill of the node can lose of them.
+	WriteEvery = 5 * time.Second
 
-	tallyTimeout     = 10 * time.Second
-	tallyBatch       = 2_000 // series of one statement
-	tallyForgetEvery = 10 * time.Minute
-	tallyForgetBatch = 5_000
-	tallyWarnEvery   = time.Minute
+	writeTimeout = 10 * time.Second
+	writeBatch   = 2_000 // series of one statement
+	forgetEvery  = 10 * time.Minute
+	forgetBatch  = 5_000
+	warnEvery    = time.Minute
 
 	// MinutesFor and HoursFor are how long statistics are kept.
 	MinutesFor = 24 * time.Hour
@@ -45,9 +48,19 @@ const (
 	MaxFailureGroups = 10_000
 )
 
-// tally counts in memory what becomes of attempts and writes it every few seconds, beside the finisher and not in its
-// transaction: no outcome waits for a statistic.
-type tally struct {
+// Config is what New needs. Pool and NodeID are required.
+type Config struct {
+	Pool *pgxpool.Pool
+	// NodeID tells this process from every other one; it is what jobs.Config says.
+	NodeID string
+	// Logger defaults to silence.
+	Logger *slog.Logger
+}
+
+// Service counts in memory what becomes of attempts and writes it every few seconds, beside the finisher and not in its
+// transaction: no outcome waits for a statistic. It reads what all nodes have written. Make one with New; what is not
+// started writes nothing, and reads all the same.
+type Service struct {
 	service.Base
 
 	pool     *pgxpool.Pool
@@ -58,14 +71,38 @@ type tally struct {
 	log      *slog.Logger
 }
 
-func newTally(cfg *Config) *tally {
-	return &tally{
-		pool: cfg.Pool, node: cfg.NodeID, minutes: newMinutes(), failures: newFailures(), every: TallyEvery, log: cfg.Logger,
+// New makes a service from a configuration.
+func New(cfg Config) (*Service, error) {
+	if cfg.Pool == nil || cfg.NodeID == "" {
+		return nil, errors.New("statistics configuration: pool and node id are required")
+	}
+
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+
+	return &Service{
+		pool: cfg.Pool, node: cfg.NodeID, minutes: newMinutes(), failures: newFailures(), every: WriteEvery, log: cfg.Logger,
+	}, nil
+}
+
+// AttemptEnded counts an attempt whose outcome is recorded. It is what jobs.Config.Ended is to be.
+func (t *Service) AttemptEnded(end *jobs.AttemptEnd) {
+	waited, took := end.Waited, end.Took
+	if end.Lost {
+		waited, took = unknownTime, unknownTime
+	}
+
+	now := time.Now()
+	t.minutes.add(now, end.Function, end.State, waited, took)
+
+	if end.Failure != nil && end.Failure.Code != jobs.CodeCancelled {
+		t.failures.add(failed{function: end.Function, job: end.JobID, failure: end.Failure, at: now})
 	}
 }
 
 // Start begins to write.
-func (t *tally) Start(ctx context.Context) error {
+func (t *Service) Start(ctx context.Context) error {
 	if _, err := t.Begin(ctx); err != nil {
 		return err //nolint:wrapcheck // the service group names the part
 	}
@@ -76,7 +113,7 @@ func (t *tally) Start(ctx context.Context) error {
 }
 
 // loop writes until ctx ends, and then once more what is left.
-func (t *tally) loop(ctx context.Context) {
+func (t *Service) loop(ctx context.Context) {
 	var warned time.Time
 
 	forgot := time.Now()
@@ -87,12 +124,12 @@ func (t *tally) loop(ctx context.Context) {
 		case <-time.After(t.every*9/10 + rand.N(t.every/10)): //nolint:gosec // jitter, so that nodes take turns
 		}
 
-		if err := t.flush(ctx); err != nil && time.Since(warned) > tallyWarnEvery {
+		if err := t.flush(ctx); err != nil && time.Since(warned) > warnEvery {
 			t.log.WarnContext(ctx, "jobs: statistics cannot be written", "err", err)
 			warned = time.Now()
 		}
 
-		if time.Since(forgot) > tallyForgetEvery && ctx.Err() == nil {
+		if time.Since(forgot) > forgetEvery && ctx.Err() == nil {
 			t.forget(ctx)
 			forgot = time.Now()
 		}
@@ -101,13 +138,13 @@ func (t *tally) loop(ctx context.Context) {
 
 // flush writes what changed. When the answer to a commit is lost, failures of that write are counted twice, and the
 // minutes, which are written whole, are not.
-func (t *tally) flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tallyTimeout)
+func (t *Service) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 
 	for {
 		now := time.Now()
-		copies, from := t.minutes.snapshot(tallyBatch)
+		copies, from := t.minutes.snapshot(writeBatch)
 		groups := t.failures.take()
 
 		if len(copies) == 0 && len(groups) == 0 {
@@ -131,14 +168,14 @@ func (t *tally) flush(ctx context.Context) error {
 
 		t.minutes.stored(copies, from, now)
 
-		if len(copies) < tallyBatch {
+		if len(copies) < writeBatch {
 			return nil
 		}
 	}
 }
 
 // minuteArguments are those of minute_save.sql.
-func (t *tally) minuteArguments(list []series) []any {
+func (t *Service) minuteArguments(list []series) []any {
 	var (
 		seconds   = make([]int32, len(list))
 		at        = make([]time.Time, len(list))
@@ -162,14 +199,14 @@ func (t *tally) minuteArguments(list []series) []any {
 }
 
 // forget deletes what was kept for its time. The next time will do as well.
-func (t *tally) forget(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, tallyTimeout)
+func (t *Service) forget(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 
 	for seconds, keep := range map[int]time.Duration{60: MinutesFor, 3600: HoursFor} {
 		for {
-			tag, err := t.pool.Exec(ctx, minuteForgetSQL, seconds, int64(keep.Seconds()), tallyForgetBatch)
-			if err != nil || tag.RowsAffected() < tallyForgetBatch {
+			tag, err := t.pool.Exec(ctx, minuteForgetSQL, seconds, int64(keep.Seconds()), forgetBatch)
+			if err != nil || tag.RowsAffected() < forgetBatch {
 				break
 			}
 		}

@@ -1,4 +1,4 @@
-package jobs
+package statistics
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/millrace-dev/millrace/jobs"
 
 	"github.com/jackc/pgx/v5"
 
@@ -72,12 +74,12 @@ type FailurePage struct {
 	Next     string         `json:"next"` // empty on the last page
 }
 
-// Failures lists failure groups. What failed within TallyEvery may be missing. *ValidationError for a bad query.
+// Failures lists failure groups. What failed within WriteEvery may be missing. *ValidationError for a bad query.
 func (s *Service) Failures(ctx context.Context, query FailureQuery) (FailurePage, error) {
-	wrong := &ValidationError{}
+	wrong := &jobs.ValidationError{}
 
-	if query.Limit < 0 || query.Limit > maxListLimit {
-		wrong.Add("limit", fmt.Sprintf("must be between 1 and %d", maxListLimit))
+	if query.Limit < 0 || query.Limit > jobs.MaxListLimit {
+		wrong.Add("limit", fmt.Sprintf("must be between 1 and %d", jobs.MaxListLimit))
 	}
 
 	if query.State != "" && !query.State.Valid() {
@@ -99,7 +101,7 @@ func (s *Service) Failures(ctx context.Context, query FailureQuery) (FailurePage
 
 	limit := query.Limit
 	if limit == 0 {
-		limit = defaultListLimit
+		limit = jobs.DefaultListLimit
 	}
 
 	rows, err := s.pool.Query(ctx, "select "+failureColumnsSQL+failureListSQL, query.State, query.Function, before, id, limit+1)
@@ -123,7 +125,7 @@ func (s *Service) Failures(ctx context.Context, query FailureQuery) (FailurePage
 // Failure returns a failure group. ErrNotFound when there is none.
 func (s *Service) Failure(ctx context.Context, id string) (FailureGroup, error) {
 	if id != postgres.Storable(id, len(id)) {
-		return FailureGroup{}, fmt.Errorf("failure %q: %w", id, ErrNotFound)
+		return FailureGroup{}, fmt.Errorf("failure %q: %w", id, jobs.ErrNotFound)
 	}
 
 	rows, err := s.pool.Query(ctx, "select "+failureColumnsSQL+" from millrace.failure_group where id = $1", id)
@@ -138,14 +140,14 @@ func (s *Service) Failure(ctx context.Context, id string) (FailureGroup, error) 
 // another state.
 func (s *Service) SetFailure(ctx context.Context, id string, state FailureState) (FailureGroup, error) {
 	if !state.Valid() {
-		wrong := &ValidationError{}
+		wrong := &jobs.ValidationError{}
 		wrong.Add("state", "must be open, resolved or ignored")
 
 		return FailureGroup{}, wrong.OrNil()
 	}
 
 	if id != postgres.Storable(id, len(id)) {
-		return FailureGroup{}, fmt.Errorf("failure %q: %w", id, ErrNotFound)
+		return FailureGroup{}, fmt.Errorf("failure %q: %w", id, jobs.ErrNotFound)
 	}
 
 	rows, err := s.pool.Query(ctx, failureSetSQL+" returning "+failureColumnsSQL, id, state)
@@ -159,7 +161,7 @@ func (s *Service) SetFailure(ctx context.Context, id string, state FailureState)
 func oneFailure(rows pgx.Rows, id string) (FailureGroup, error) {
 	group, err := pgx.CollectExactlyOneRow(rows, scanFailureGroup)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return FailureGroup{}, fmt.Errorf("failure %s: %w", id, ErrNotFound)
+		return FailureGroup{}, fmt.Errorf("failure %s: %w", id, jobs.ErrNotFound)
 	}
 
 	if err != nil {

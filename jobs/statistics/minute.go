@@ -1,10 +1,10 @@
-package jobs
+package statistics
 
 import (
 	"sync"
 	"time"
 
-	"github.com/riverqueue/river/rivertype"
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 const (
@@ -29,21 +29,21 @@ type series struct {
 	changes                            int64
 }
 
-func (s *series) add(state rivertype.JobState, waited, took time.Duration) {
+func (s *series) add(state jobs.State, waited, took time.Duration) {
 	s.dirty = true
 	s.changes++
 	s.wait.add(waited)
 	s.run.add(took)
 
 	switch state { //nolint:exhaustive // those that end an attempt
-	case rivertype.JobStateCompleted:
+	case jobs.StateCompleted:
 		s.completed++
-	case rivertype.JobStateCancelled:
+	case jobs.StateCancelled:
 		s.cancelled++
-	case rivertype.JobStateDiscarded:
+	case jobs.StateFailed:
 		s.failed++
 		s.dead++
-	case rivertype.JobStateRetryable:
+	case jobs.StateRetrying:
 		s.failed++
 	}
 }
@@ -62,8 +62,8 @@ type minutes struct {
 func newMinutes() *minutes { return &minutes{functions: make(map[string]*functionTally)} }
 
 // add counts an attempt that ended at now. An attempt that was handed back or on is none.
-func (m *minutes) add(now time.Time, function string, state rivertype.JobState, waited, took time.Duration) {
-	if state == rivertype.JobStateAvailable || state == rivertype.JobStateScheduled {
+func (m *minutes) add(now time.Time, function string, state jobs.State, waited, took time.Duration) {
+	if state == jobs.StateQueued || state == jobs.StateScheduled {
 		return
 	}
 

@@ -1,4 +1,4 @@
-package jobs
+package statistics
 
 import (
 	"cmp"
@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/millrace-dev/millrace/jobs"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,14 +25,14 @@ var (
 const (
 	// minuteRows bounds what one question reads: a row for each node, function, and minute or hour.
 	minuteRows = 100_000
-	// MaxStatsPoints is the most points of one function in an answer.
-	MaxStatsPoints = 1_500
+	// MaxPoints is the most points of one function in an answer.
+	MaxPoints = 1_500
 	// minutesWithin is the longest time that is answered from minutes when nobody says a step.
 	minutesWithin = 2 * time.Hour
 )
 
-// FunctionStatsQuery selects statistics. Zero fields have defaults.
-type FunctionStatsQuery struct {
+// Query selects statistics. Zero fields have defaults.
+type Query struct {
 	Function string    // empty: all
 	From, To time.Time // To: now; From: an hour before To
 	// Step is the length of a point, a multiple of a minute or of an hour. 0: no points, the whole time in one.
@@ -38,29 +40,29 @@ type FunctionStatsQuery struct {
 	Step time.Duration
 }
 
-// FunctionStatsReport is the answer: From and To as they were rounded outwards to whole minutes or hours.
-type FunctionStatsReport struct {
-	From      time.Time       `json:"from"`
-	To        time.Time       `json:"to"`
-	Functions []FunctionStats `json:"functions"`
+// Report is the answer: From and To as they were rounded outwards to whole minutes or hours.
+type Report struct {
+	From      time.Time  `json:"from"`
+	To        time.Time  `json:"to"`
+	Functions []Function `json:"functions"`
 }
 
-// FunctionStats are a function's numbers of a time, by when attempts ended.
-type FunctionStats struct {
+// Function are a function's numbers of a time, by when attempts ended.
+type Function struct {
 	Function string `json:"function"`
-	FunctionNumbers
+	Numbers
 
-	Points []FunctionPoint `json:"points,omitempty"` // those in which something ended, in order
+	Points []Point `json:"points,omitempty"` // those in which something ended, in order
 }
 
-// FunctionPoint is one step.
-type FunctionPoint struct {
+// Point is one step.
+type Point struct {
 	At time.Time `json:"at"`
-	FunctionNumbers
+	Numbers
 }
 
-// FunctionNumbers count attempts that ended. Quantiles are off by 9 % at most.
-type FunctionNumbers struct {
+// Numbers count attempts that ended. Quantiles are off by 9 % at most.
+type Numbers struct {
 	Attempts  int64     `json:"attempts"` // completed, failed and cancelled
 	Completed int64     `json:"completed"`
 	Failed    int64     `json:"failed"` // attempts, whether another one followed or not
@@ -99,10 +101,10 @@ func (n *numbers) add(row *minuteRow) {
 	n.run.addPacked(row.run)
 }
 
-func (n *numbers) over(span time.Duration) FunctionNumbers {
+func (n *numbers) over(span time.Duration) Numbers {
 	attempts := n.completed + n.failed + n.cancelled
 
-	return FunctionNumbers{
+	return Numbers{
 		Attempts: attempts, Completed: n.completed, Failed: n.failed, Dead: n.dead, Cancelled: n.cancelled,
 		PerMinute: float64(attempts) / span.Minutes(),
 		Wait:      quantilesOf(&n.wait), Run: quantilesOf(&n.run),
@@ -115,13 +117,13 @@ func quantilesOf(q *quantiles) Quantiles {
 	return Quantiles{P50: ms(.5), P95: ms(.95)}
 }
 
-// FunctionStats tells how functions did, the busiest first. What ended within TallyEvery may be missing: nodes write
+// Functions tells how functions did, the busiest first. What ended within WriteEvery may be missing: nodes write
 // that often, and a node that is killed takes with it what it had not written. *ValidationError for a bad query, among
 // them one that would read more than a hundred thousand rows.
-func (s *Service) FunctionStats(ctx context.Context, query FunctionStatsQuery) (FunctionStatsReport, error) {
+func (s *Service) Functions(ctx context.Context, query Query) (Report, error) {
 	source, err := query.prepare(time.Now())
 	if err != nil {
-		return FunctionStatsReport{}, err
+		return Report{}, err
 	}
 
 	sql, args := minuteReadSQL, []any{int(source.Seconds()), query.From, query.To, minuteRows + 1}
@@ -131,7 +133,7 @@ func (s *Service) FunctionStats(ctx context.Context, query FunctionStatsQuery) (
 
 	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {
-		return FunctionStatsReport{}, fmt.Errorf("read the statistics of functions: %w", err)
+		return Report{}, fmt.Errorf("read the statistics of functions: %w", err)
 	}
 
 	report := newStatsReport(&query)
@@ -146,24 +148,24 @@ func (s *Service) FunctionStats(ctx context.Context, query FunctionStatsQuery) (
 		return nil
 	})
 	if err != nil {
-		return FunctionStatsReport{}, fmt.Errorf("read the statistics of functions: %w", err)
+		return Report{}, fmt.Errorf("read the statistics of functions: %w", err)
 	}
 
 	if report.rows > minuteRows {
-		wrong := &ValidationError{}
+		wrong := &jobs.ValidationError{}
 		wrong.Add("from", "asks for too much at once: take a shorter time, a step of 1h or more, or one function")
 
-		return FunctionStatsReport{}, wrong.OrNil()
+		return Report{}, wrong.OrNil()
 	}
 
 	return report.done(), nil
 }
 
 // prepare fills the defaults, rounds, and returns which rows are read: those of minutes or of hours.
-func (q *FunctionStatsQuery) prepare(now time.Time) (source time.Duration, err error) {
+func (q *Query) prepare(now time.Time) (source time.Duration, err error) {
 	q.To = cmp.Or(q.To, now)
 	q.From = cmp.Or(q.From, q.To.Add(-time.Hour))
-	wrong := &ValidationError{}
+	wrong := &jobs.ValidationError{}
 
 	if !q.From.Before(q.To) {
 		wrong.Add("from", "must be before to")
@@ -189,8 +191,8 @@ func (q *FunctionStatsQuery) prepare(now time.Time) (source time.Duration, err e
 		q.To = to.Add(grain)
 	}
 
-	if q.Step > 0 && q.To.Sub(q.From)/q.Step > MaxStatsPoints {
-		wrong.Add("step", fmt.Sprintf("makes more than %d points: take a longer one", MaxStatsPoints))
+	if q.Step > 0 && q.To.Sub(q.From)/q.Step > MaxPoints {
+		wrong.Add("step", fmt.Sprintf("makes more than %d points: take a longer one", MaxPoints))
 	}
 
 	return source, wrong.OrNil()
@@ -198,13 +200,13 @@ func (q *FunctionStatsQuery) prepare(now time.Time) (source time.Duration, err e
 
 // statsReport gathers an answer.
 type statsReport struct {
-	query *FunctionStatsQuery
+	query *Query
 	rows  int
 	whole map[string]*numbers
 	steps map[string]map[int64]*numbers
 }
 
-func newStatsReport(query *FunctionStatsQuery) *statsReport {
+func newStatsReport(query *Query) *statsReport {
 	return &statsReport{query: query, whole: make(map[string]*numbers), steps: make(map[string]map[int64]*numbers)}
 }
 
@@ -235,21 +237,21 @@ func (r *statsReport) add(row *minuteRow) {
 	step.add(row)
 }
 
-func (r *statsReport) done() FunctionStatsReport {
-	report := FunctionStatsReport{From: r.query.From, To: r.query.To, Functions: []FunctionStats{}}
+func (r *statsReport) done() Report {
+	report := Report{From: r.query.From, To: r.query.To, Functions: []Function{}}
 
 	for function, whole := range r.whole {
-		stats := FunctionStats{Function: function, FunctionNumbers: whole.over(report.To.Sub(report.From))}
+		stats := Function{Function: function, Numbers: whole.over(report.To.Sub(report.From))}
 
 		for at, step := range r.steps[function] {
-			stats.Points = append(stats.Points, FunctionPoint{At: time.Unix(at, 0).UTC(), FunctionNumbers: step.over(r.query.Step)})
+			stats.Points = append(stats.Points, Point{At: time.Unix(at, 0).UTC(), Numbers: step.over(r.query.Step)})
 		}
 
-		slices.SortFunc(stats.Points, func(a, b FunctionPoint) int { return a.At.Compare(b.At) })
+		slices.SortFunc(stats.Points, func(a, b Point) int { return a.At.Compare(b.At) })
 		report.Functions = append(report.Functions, stats)
 	}
 
-	slices.SortFunc(report.Functions, func(a, b FunctionStats) int {
+	slices.SortFunc(report.Functions, func(a, b Function) int {
 		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), cmp.Compare(a.Function, b.Function))
 	})
 

@@ -1,4 +1,4 @@
-package jobs
+package statistics
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 const (
@@ -25,7 +27,7 @@ const (
 type failed struct {
 	function string
 	job      int64
-	failure  *Failure
+	failure  *jobs.Failure
 	at       time.Time
 }
 

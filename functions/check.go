@@ -19,7 +19,7 @@ const (
 var functionName = regexp.MustCompile(`\A[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)*\z`)
 
 // checkDeployment returns what is wrong with the shape of a deployment, before anything is built.
-func checkDeployment(deployment Deployment, native func(name string) bool) []Diagnostic {
+func checkDeployment(deployment Deployment, native func(name string) bool, runtimes []string) []Diagnostic {
 	var list []Diagnostic
 	wrong := func(function, file, format string, args ...any) {
 		list = append(list, Diagnostic{Function: function, File: file, Message: fmt.Sprintf(format, args...)})
@@ -36,8 +36,8 @@ func checkDeployment(deployment Deployment, native func(name string) bool) []Dia
 		}
 		seen[source.Name] = true
 
-		if source.Runtime != "" && source.Runtime != runtimeJS {
-			wrong(source.Name, "", "there is no runtime %q to deploy to; there is %q", source.Runtime, runtimeJS)
+		if source.Runtime != "" && !slices.Contains(runtimes, source.Runtime) {
+			wrong(source.Name, "", "there is no runtime %q to deploy to; there are %s", source.Runtime, strings.Join(runtimes, ", "))
 		}
 
 		checkFiles(source, wrong)

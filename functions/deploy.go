@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 
@@ -25,7 +26,7 @@ type built struct {
 //
 // Mistakes in the sources are a *BuildError that lists all of them; nothing is changed then.
 func (s *Service) Deploy(ctx context.Context, deployment Deployment) (DeployResult, error) {
-	if list := checkDeployment(deployment, s.isNative); len(list) > 0 {
+	if list := checkDeployment(deployment, s.isNative, slices.Sorted(maps.Keys(s.builders))); len(list) > 0 {
 		return DeployResult{}, &BuildError{Diagnostics: list}
 	}
 
@@ -87,9 +88,11 @@ func (s *Service) buildAll(ctx context.Context, sources []Source) ([]built, erro
 }
 
 func (s *Service) build(ctx context.Context, source Source) (built, error) {
-	source.Runtime = runtimeJS
+	if source.Runtime == "" {
+		source.Runtime = runtimeJS
+	}
 
-	artifact, err := s.js.Build(ctx, source)
+	artifact, err := s.builders[source.Runtime].Build(ctx, source)
 	if err != nil {
 		return built{}, fmt.Errorf("build %s: %w", source.Name, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/millrace-dev/millrace/functions/runtimes/js"
+	"github.com/millrace-dev/millrace/functions/runtimes/process"
 )
 
 // functionKinds are the extensions of files that are functions. Other files may be imported.
@@ -53,7 +54,7 @@ func ScanFolder(dir string) (Deployment, error) {
 		}
 		entries[name] = file
 
-		source, err := withImports(Source{Name: name, Runtime: runtimeJS, Entry: file}, files, packages)
+		source, err := sourceOf(dir, name, file, files, packages)
 
 		if wrong, ok := errors.AsType[*BuildError](err); ok {
 			mistakes = append(mistakes, wrong.Diagnostics...)
@@ -71,6 +72,53 @@ func ScanFolder(dir string) (Deployment, error) {
 	}
 
 	return deployment, nil
+}
+
+// sourceOf is the function that stands in a file, with what it needs.
+func sourceOf(dir, name, file string, files map[string][]byte, packages *js.Packages) (Source, error) {
+	language, _ := process.LanguageOf(file)
+	if language == "" {
+		return withImports(Source{Name: name, Runtime: runtimeJS, Entry: file}, files, packages)
+	}
+
+	source := Source{Name: name, Runtime: language, Entry: file, Files: files}
+	if language == process.Command {
+		var err error
+		if source.Files, err = withNamed(dir, source); err != nil {
+			return source, err
+		}
+	}
+
+	needed := map[string][]byte{}
+	for _, name := range process.FilesOf(source) {
+		needed[name] = source.Files[name]
+	}
+	source.Files = needed
+
+	return source, nil
+}
+
+// withNamed is the files with those that a command's manifest names, whatever they are called.
+func withNamed(dir string, source Source) (map[string][]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read the functions in %s: %w", dir, err)
+	}
+	defer func() { _ = root.Close() }() // read only
+
+	files := maps.Clone(source.Files)
+	for _, name := range process.NamedFiles(source) {
+		data, err := readFile(root, name)
+		if err != nil {
+			return nil, fmt.Errorf("read the functions in %s: %w", dir, err)
+		}
+
+		if data != nil {
+			files[name] = data
+		}
+	}
+
+	return files, nil
 }
 
 // withImports gives a source the files that it needs. One whose imports cannot be followed gets all files: then Deploy
@@ -105,12 +153,16 @@ func withImports(source Source, files map[string][]byte, packages *js.Packages) 
 }
 
 func functionNameOf(file string) string {
+	if _, stem := process.LanguageOf(file); stem != "" {
+		return strings.ReplaceAll(stem, "/", ".")
+	}
+
 	return strings.ReplaceAll(strings.TrimSuffix(file, path.Ext(file)), "/", ".")
 }
 
 // isFunction reports whether a file is a function, and not only something to import.
 func isFunction(file string) bool {
-	if !functionKinds[path.Ext(file)] {
+	if language, _ := process.LanguageOf(file); language == "" && !functionKinds[path.Ext(file)] {
 		return false
 	}
 
@@ -122,7 +174,7 @@ func isFunction(file string) bool {
 
 	base := path.Base(file)
 
-	return !strings.HasSuffix(base, ".d.ts") && !strings.HasSuffix(base, ".d.mts") && !strings.Contains(base, ".test.")
+	return base != "conftest.py" && !strings.HasPrefix(base, "test_") && !strings.HasSuffix(base, ".d.ts") && !strings.HasSuffix(base, ".d.mts") && !strings.Contains(base, ".test.")
 }
 
 // readFolder reads every file below dir that a function can import. os.Root keeps links from leading out of dir.
@@ -140,9 +192,9 @@ func readFolder(dir string) (map[string][]byte, error) {
 			return nil // gone meanwhile
 		case err != nil:
 			return err
-		case entry.IsDir() && name != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules"):
+		case entry.IsDir() && name != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules" || entry.Name() == "__pycache__"):
 			return fs.SkipDir
-		case entry.IsDir() || !js.Importable(name):
+		case entry.IsDir() || !js.Importable(name) && !process.Importable(name):
 			return nil
 		}
 

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-dev/millrace/functions/runtimes"
 	"github.com/millrace-dev/millrace/functions/runtimes/js"
 	"github.com/millrace-dev/millrace/functions/runtimes/native"
+	"github.com/millrace-dev/millrace/functions/runtimes/process"
 	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/service"
 	"github.com/millrace-dev/millrace/jobs"
@@ -31,6 +32,9 @@ type Enqueuer interface {
 // JSConfig is how much the JavaScript runtime may use.
 type JSConfig = js.Config
 
+// ProcessConfig is what functions in child processes may use.
+type ProcessConfig = process.Config
+
 // Config is what a Service needs. Pool, Publisher and Enqueuer are required.
 type Config struct {
 	Pool *pgxpool.Pool
@@ -39,6 +43,7 @@ type Config struct {
 	Publisher Publisher
 	Enqueuer  Enqueuer
 	JS        JSConfig
+	Process   ProcessConfig
 	// Logger is for operators; functions log to their jobs. nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -54,8 +59,11 @@ type Service struct {
 	started   time.Time
 	poll      time.Duration // pollEvery
 
-	js       *js.Runner
-	goes     *native.Runner
+	js        *js.Runner
+	processes *process.Runner
+	goes      *native.Runner
+	builders  map[string]runtimes.Builder // by runtime
+
 	native   map[string]nativeFunction // not changed after Start
 	programs programConsumers          // as well
 	live     *live
@@ -75,6 +83,10 @@ func New(config Config) (*Service, error) {
 		config.JS.Logger = config.Logger
 	}
 
+	if config.Process.Logger == nil {
+		config.Process.Logger = config.Logger
+	}
+
 	var mistakes []error
 	for what, missing := range map[string]bool{
 		"Pool": config.Pool == nil, "Publisher": config.Publisher == nil, "Enqueuer": config.Enqueuer == nil,
@@ -85,16 +97,23 @@ func New(config Config) (*Service, error) {
 	}
 
 	script, err := js.New(config.JS)
+	mistakes = append(mistakes, err)
+	processes, err := process.New(config.Process)
 	if err := errors.Join(append(mistakes, err)...); err != nil {
 		return nil, fmt.Errorf("configure functions: %w", err)
 	}
 
 	s := &Service{
 		pool: config.Pool, log: config.Logger, publisher: config.Publisher, enqueuer: config.Enqueuer,
-		started: time.Now(), poll: pollEvery, js: script, goes: native.New(), native: map[string]nativeFunction{},
+		started: time.Now(), poll: pollEvery, js: script, processes: processes, goes: native.New(), native: map[string]nativeFunction{},
 		live:   newLive(config.Pool),
 		others: newElsewhere(config.Pool),
-		loader: newLoader(config.Pool, map[string]runtimes.Runner{runtimeJS: script}),
+		builders: map[string]runtimes.Builder{
+			runtimeJS: script, process.Python: processes, process.Node: processes, process.Command: processes,
+		},
+		loader: newLoader(config.Pool, map[string]runtimes.Runner{
+			runtimeJS: script, process.Python: processes, process.Node: processes, process.Command: processes,
+		}),
 	}
 	if config.Listener != nil {
 		config.Listener.Handle(notifyChannel, s.live.notified, func(context.Context) { s.live.notified("") })
@@ -123,5 +142,5 @@ func (s *Service) Start(ctx context.Context) error {
 
 // Stop ends following deploys and the runtimes, and interrupts the calls under way. Drain the jobs first.
 func (s *Service) Stop(ctx context.Context) error {
-	return errors.Join(s.Base.Stop(ctx), s.loader.Stop(ctx), s.js.Close(ctx), s.goes.Close(ctx))
+	return errors.Join(s.Base.Stop(ctx), s.loader.Stop(ctx), s.js.Close(ctx), s.processes.Close(ctx), s.goes.Close(ctx))
 }

@@ -154,6 +154,8 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 		return a.suspended(result.suspension, settings)
 	case result.unbegun && errors.Is(a.whyEnded(ctx), errTimedOut):
 		return released(settings.Version) // it waits on, here or on a node with more room
+	case result.interrupted && (a.whyEnded(ctx) == nil || errors.Is(a.whyEnded(ctx), errTimedOut)):
+		return released(settings.Version) // whoever ended it is charged, not this one
 	default:
 		return a.stopped(a.whyEnded(ctx), result.failure, timeout, settings)
 	}
@@ -195,7 +197,8 @@ type result struct {
 	unknown bool // the function went away between Resolve and Execute
 	unbegun bool // the function found no room to run in
 
-	suspension *Suspension // the function goes on later
+	suspension  *Suspension // the function goes on later
+	interrupted bool        // by no fault of the function
 }
 
 // execute calls the executor in a goroutine of its own: a function that ends its goroutine must not take River's
@@ -255,6 +258,7 @@ func (d *dispatcher) call(ctx context.Context, run *Run, done chan<- result) {
 		r.unknown = errors.Is(err, ErrUnknownFunction) && d.gone(ctx, run.Function)
 		r.unbegun = errors.Is(err, ErrNotBegun)
 		r.suspension = suspensionOf(err)
+		r.interrupted = errors.Is(err, ErrInterrupted)
 	}
 
 	returned = true

@@ -29,6 +29,10 @@ var (
 	// ErrSoftTimeout is why the context of a Go function ended whose soft timeout is over (context.Cause).
 	ErrSoftTimeout = errors.New("the soft timeout of the attempt is over")
 
+	// ErrInterrupted is for executors: the attempt was cut short by no fault of its function, such as the end of a
+	// process that it shared with another. The job is handed back, and the attempt does not count.
+	ErrInterrupted = errors.New("the attempt was cut short by no fault of the function")
+
 	// ErrUnavailable wraps whatever kept the database from taking a submission. The jobs may still have been
 	// inserted when the connection broke during the commit: an idempotency key makes trying again safe.
 	ErrUnavailable = errors.New("the database did not take the jobs")

@@ -13,8 +13,8 @@ type Executor interface {
 
 	// Execute runs one attempt and returns its output as JSON. ctx ends at the attempt's deadline, or when the
 	// job is cancelled. The error is a *Failure when the function is to blame; ErrNotBegun when ctx ended while the
-	// function still waited for room to run in, which charges it nothing; a *Suspension when it goes on later; any other error counts as a failure of
-	// the runtime and is retried.
+	// function still waited for room to run in, and ErrInterrupted when others ended it, which both charge it nothing;
+	// a *Suspension when it goes on later; any other error counts as a failure of the runtime and is retried.
 	Execute(ctx context.Context, run *Run) (output json.RawMessage, err error)
 }
 

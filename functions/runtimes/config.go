@@ -49,6 +49,8 @@ type Config struct {
 	Schema *jobs.Schema `json:"schema,omitempty"` // of the input
 
 	Socket *Socket `json:"socket,omitempty"` // of a consumer
+
+	Process ProcessConfig `json:"process,omitzero"` // of functions that run in child processes
 }
 
 // Milliseconds is a duration that is stored as a whole number of milliseconds.
@@ -136,6 +138,11 @@ func ConfigOf(settings jobs.Settings) Config {
 //
 // It returns every mistake that it finds. Unknown keys are mistakes: a misspelt option must not be ignored.
 func ParseConfig(raw []byte, maxMemory int64) (Config, []string) {
+	return parseConfig(raw, maxMemory, nil)
+}
+
+// parseConfig reads a configuration that has options besides those of every function.
+func parseConfig(raw []byte, maxMemory int64, more map[string]func(*parser, json.RawMessage)) (Config, []string) {
 	fields := map[string]json.RawMessage{}
 	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
 		return Config{}, []string{"config must be an object"}
@@ -143,7 +150,11 @@ func ParseConfig(raw []byte, maxMemory int64) (Config, []string) {
 
 	p := parser{}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		p.key(key, fields[key], maxMemory)
+		if read, ok := more[key]; ok {
+			read(&p, fields[key])
+		} else {
+			p.key(key, fields[key], maxMemory, slices.Sorted(maps.Keys(more)))
+		}
 	}
 	p.checkLimits()
 	p.checkTimeouts()
@@ -208,11 +219,12 @@ var options = map[string]func(p *parser, raw json.RawMessage, maxMemory int64){
 	"retention": func(p *parser, raw json.RawMessage, _ int64) { p.retention(raw) },
 }
 
-func (p *parser) key(key string, raw json.RawMessage, maxMemory int64) {
+func (p *parser) key(key string, raw json.RawMessage, maxMemory int64, more []string) {
 	read, ok := options[key]
 	if !ok {
-		p.mistakef("config.%s is no option; there are queue, priority, retries, maxAttempts, timeout, softTimeout, backoff, memory, "+
-			"schedule, schedules, callback, retention, concurrency, concurrencyKey, rate, unique, debounce, throttle, schema", shortened(key))
+		names := append([]string{"queue, priority, retries, maxAttempts, timeout, softTimeout, backoff, memory, schedule, schedules, callback, " +
+			"retention, concurrency, concurrencyKey, rate, unique, debounce, throttle, schema"}, more...)
+		p.mistakef("config.%s is no option; there are %s", shortened(key), strings.Join(names, ", "))
 
 		return
 	}

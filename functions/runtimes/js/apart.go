@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
+	"github.com/millrace-dev/millrace/functions/runtimes/internal/spawn"
 )
 
 // The bundler's parser and ours recurse as deeply as a text nests, and neither can be interrupted: three hundred
@@ -98,11 +99,8 @@ func patrol(parent int) {
 
 // usedMemory is what this process has, in bytes: by Linux, or elsewhere the Go heap alone.
 func usedMemory() uint64 {
-	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
-		var total, resident uint64
-		if _, err := fmt.Sscan(string(text), &total, &resident); err == nil {
-			return resident * uint64(os.Getpagesize()) //nolint:gosec // a page has a positive size
-		}
+	if resident := spawn.Resident(os.Getpid()); resident > 0 {
+		return uint64(resident)
 	}
 
 	var stats runtime.MemStats
@@ -147,7 +145,7 @@ func bundleApart(ctx context.Context, source runtimes.Source, limit time.Duratio
 		return bundled{}, fmt.Errorf("write a source for the bundler: %w", err)
 	}
 
-	stderr := &head{limit: keptStderr}
+	stderr := spawn.NewHead(keptStderr)
 	child := exec.CommandContext(ctx, program) //nolint:gosec // this program
 	child.Env = []string{childVariable + "=1", "SYSTEMROOT=" + os.Getenv("SYSTEMROOT")}
 	child.Stdin, child.Stdout, child.Stderr = &question, &output, stderr
@@ -192,17 +190,4 @@ func childError(ctx context.Context, source runtimes.Source, err error, stderr s
 	}
 
 	return &runtimes.BuildError{Diagnostics: []runtimes.Diagnostic{{Function: source.Name, File: source.Entry, Message: message}}}
-}
-
-// head keeps the beginning of what is written.
-type head struct {
-	bytes.Buffer
-
-	limit int
-}
-
-func (h *head) Write(p []byte) (int, error) {
-	_, _ = h.Buffer.Write(p[:min(len(p), h.limit-h.Len())]) // never fails
-
-	return len(p), nil
 }

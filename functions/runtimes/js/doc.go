@@ -37,7 +37,7 @@
 // with limits (apart.go): this program itself, which the package's init turns into a bundler.
 //
 // A call that waits for the budget does not run yet: if its context ends by then, the error is jobs.ErrNotBegun, and
-// costs the job no attempt. No function can use up the budget alone (admission.go).
+// costs the job no attempt. No function can use up the budget alone (package budget).
 //
 // Operations that take time run on goroutines of their own, at most 64 at once for a call and 8 MiB of arguments; the
 // function waits inside the operation that would be one more. Those that it did not await are waited for before the

@@ -27,7 +27,7 @@ func (r *Runner) isolated(ctx context.Context, in isolation, f func(ctx context.
 	defer cancel(nil)
 	defer context.AfterFunc(r.ctx, func() { cancel(ErrClosed) })()
 
-	if err := r.budget.admit(ctx, in.share, in.memory); err != nil {
+	if err := r.budget.Admit(ctx, in.share, in.memory); err != nil {
 		return waitedInVain(ctx)
 	}
 
@@ -39,11 +39,11 @@ func (r *Runner) isolated(ctx context.Context, in isolation, f func(ctx context.
 
 	run := &isolatedRun{result: make(chan error, 1)}
 	started := r.start(func() {
-		defer r.budget.release(in.share, in.memory)
+		defer r.budget.Release(in.share, in.memory)
 		r.end(run, recovered(ctx, f), in.function)
 	})
 	if !started {
-		r.budget.release(in.share, in.memory)
+		r.budget.Release(in.share, in.memory)
 		return ErrClosed
 	}
 

@@ -36,7 +36,7 @@ func TestUninterruptible(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(begin), Grace)
 	require.Equal(t, 1, r.Abandoned())
 	require.Contains(t, said.String(), "cannot be interrupted")
-	require.Equal(t, map[string]int64{"stuck": 8 << 20}, r.budget.held)
+	require.Equal(t, map[string]int64{"stuck": 8 << 20}, r.budget.Held())
 
 	ran := false
 	require.NoError(t, r.isolated(t.Context(), isolation{"other", "other", 8 << 20, 0}, func(context.Context) error {
@@ -52,7 +52,7 @@ func TestUninterruptible(t *testing.T) {
 	require.NoError(t, r.Close(t.Context()))
 	require.Zero(t, r.Abandoned())
 	require.Contains(t, said.String(), "ended after all")
-	require.Empty(t, r.budget.held)
+	require.Empty(t, r.budget.Held())
 }
 
 // A panic of the engine costs its own call only.
@@ -64,7 +64,7 @@ func TestPanicIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "at the disco")
 	require.ErrorContains(t, err, "isolated_test.go")
 	require.NoError(t, r.Close(t.Context()))
-	require.Empty(t, r.budget.held)
+	require.Empty(t, r.budget.Held())
 }
 
 type lockedBuilder struct {

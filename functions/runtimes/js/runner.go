@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
+	"github.com/millrace-dev/millrace/functions/runtimes/internal/budget"
 	"github.com/millrace-dev/millrace/jobs"
 )
 
@@ -38,7 +39,7 @@ type Config struct {
 	// is more.
 	MaxMemory int64
 	// Budget bounds the sum of the limits of all calls under way, in bytes; further calls wait their turn, see
-	// admission. 0 means half of the memory that this process may use, and 512 MiB at least. The engine's memory lies
+	// package budget. 0 means half of the memory that this process may use, and 512 MiB at least. The engine's memory lies
 	// outside the Go heap, so GOMEMLIMIT knows nothing of it.
 	Budget int64
 	// BuildTime bounds how long the top level of a function's file may run at deploy; 0 means 5 s.
@@ -54,7 +55,7 @@ type Runner struct {
 	config Config
 	engine engine
 	own    func() (ownScripts, error)
-	budget *admission
+	budget *budget.Admission
 	crew   *crew
 	builds chan struct{} // holds a token for each bundle that is made
 
@@ -92,7 +93,7 @@ func New(config Config) (*Runner, error) {
 	}
 
 	if config.Budget == 0 {
-		config.Budget = max(defaultBudget(), config.MaxMemory)
+		config.Budget = max(budget.Default(), config.MaxMemory)
 	}
 
 	var mistakes []error
@@ -117,7 +118,7 @@ func New(config Config) (*Runner, error) {
 	}
 
 	r := &Runner{
-		config: config, engine: quickJS{}, budget: newAdmission(config.Budget),
+		config: config, engine: quickJS{}, budget: budget.New(config.Budget),
 		crew: newCrew(), builds: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())

@@ -1,4 +1,4 @@
-package js
+package budget
 
 import (
 	"bufio"
@@ -13,8 +13,8 @@ const (
 	unknownBudget = 2 << 30 // where the machine does not say how much memory it has
 )
 
-// defaultBudget is half of the memory that this process may use, by its control group or the machine.
-func defaultBudget() int64 {
+// Default is half of the memory that this process may use, by its control group or the machine.
+func Default() int64 {
 	memory := machineMemory()
 	if limit := groupMemory(); limit > 0 && (memory == 0 || limit < memory) {
 		memory = limit

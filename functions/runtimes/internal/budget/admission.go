@@ -1,17 +1,18 @@
-package js
+package budget
 
 import (
 	"context"
+	"maps"
 	"sync"
 )
 
-// admission shares the memory budget out among the calls that want to run. A call holds its whole limit from admit to
-// release, whether it uses it or not.
+// Admission shares the memory budget out among the calls that want to run. A call holds its whole limit from Admit to
+// Release, whether it uses it or not.
 //
 // No function can keep the others out: the last quarter of the budget is for functions that have no call under way, and
 // what is given back goes to the waiting function that holds least, the one that waits longest first. A function's own
 // calls are admitted in the order in which they came.
-type admission struct {
+type Admission struct {
 	budget int64
 
 	mu      sync.Mutex
@@ -27,12 +28,13 @@ type waiter struct {
 	admitted chan struct{} // closed when it is
 }
 
-func newAdmission(budget int64) *admission {
-	return &admission{budget: budget, free: budget, held: map[string]int64{}, waiting: map[string][]*waiter{}}
+// New makes an Admission of budget bytes.
+func New(budget int64) *Admission {
+	return &Admission{budget: budget, free: budget, held: map[string]int64{}, waiting: map[string][]*waiter{}}
 }
 
-// admit waits until function may use memory bytes, at most the budget. After nil, release must be called.
-func (a *admission) admit(ctx context.Context, function string, memory int64) error {
+// Admit waits until function may use memory bytes, at most the budget. After nil, Release must be called.
+func (a *Admission) Admit(ctx context.Context, function string, memory int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func (a *admission) admit(ctx context.Context, function string, memory int64) er
 }
 
 // enqueue admits at once, and returns nil, or returns who waits.
-func (a *admission) enqueue(function string, memory int64) *waiter {
+func (a *Admission) enqueue(function string, memory int64) *waiter {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
@@ -70,7 +72,7 @@ func (a *admission) enqueue(function string, memory int64) *waiter {
 }
 
 // leave ends a wait in vain. What was admitted at the same moment is given back.
-func (a *admission) leave(function string, w *waiter) {
+func (a *Admission) leave(function string, w *waiter) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
@@ -83,8 +85,8 @@ func (a *admission) leave(function string, w *waiter) {
 	a.admitNext()
 }
 
-// release gives back what admit gave.
-func (a *admission) release(function string, memory int64) {
+// Release gives back what Admit gave.
+func (a *Admission) Release(function string, memory int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
@@ -93,7 +95,7 @@ func (a *admission) release(function string, memory int64) {
 }
 
 // admitNext admits whoever can be.
-func (a *admission) admitNext() {
+func (a *Admission) admitNext() {
 	for {
 		function, w := a.next()
 		if w == nil || w.memory > a.free { // who needs much must not wait for ever behind those who need little
@@ -106,7 +108,7 @@ func (a *admission) admitNext() {
 }
 
 // next is the first waiter of the function whose turn it is, nil if it is nobody's.
-func (a *admission) next() (function string, first *waiter) {
+func (a *Admission) next() (function string, first *waiter) {
 	for name, queue := range a.waiting {
 		w := queue[0]
 		if !a.fair(name, w.memory) {
@@ -124,25 +126,25 @@ func (a *admission) next() (function string, first *waiter) {
 
 // fair reports whether a function may hold memory bytes more. A budget whose quarter is too small for a call is not
 // divided.
-func (a *admission) fair(function string, memory int64) bool {
+func (a *Admission) fair(function string, memory int64) bool {
 	reserve := a.budget / 4
 
 	return a.held[function] == 0 || reserve < memory || a.held[function]+memory <= a.budget-reserve
 }
 
-func (a *admission) take(function string, memory int64) {
+func (a *Admission) take(function string, memory int64) {
 	a.free -= memory
 	a.held[function] += memory
 }
 
-func (a *admission) giveBack(function string, memory int64) {
+func (a *Admission) giveBack(function string, memory int64) {
 	a.free += memory
 	if a.held[function] -= memory; a.held[function] == 0 {
 		delete(a.held, function)
 	}
 }
 
-func (a *admission) remove(function string, w *waiter) {
+func (a *Admission) remove(function string, w *waiter) {
 	queue := a.waiting[function]
 	for i := range queue {
 		if queue[i] == w {
@@ -156,4 +158,20 @@ func (a *admission) remove(function string, w *waiter) {
 	} else {
 		a.waiting[function] = queue
 	}
+}
+
+// Crowded reports whether somebody waits.
+func (a *Admission) Crowded() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	return len(a.waiting) > 0
+}
+
+// Held is how many bytes each function holds, of those that hold any.
+func (a *Admission) Held() map[string]int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+
+	return maps.Clone(a.held)
 }

@@ -1,4 +1,4 @@
-package js
+package budget
 
 import (
 	"context"
@@ -12,17 +12,17 @@ import (
 )
 
 // wait begins an admit and returns once it waits.
-func wait(t *testing.T, a *admission, function string, memory int64) (admitted <-chan error) {
+func wait(t *testing.T, a *Admission, function string, memory int64) (admitted <-chan error) {
 	t.Helper()
 	before := waiters(a)
 	result := make(chan error, 1)
-	go func() { result <- a.admit(t.Context(), function, memory) }()
+	go func() { result <- a.Admit(t.Context(), function, memory) }()
 	require.Eventually(t, func() bool { return waiters(a) == before+1 }, time.Minute, time.Millisecond)
 
 	return result
 }
 
-func waiters(a *admission) int {
+func waiters(a *Admission) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := 0
@@ -33,16 +33,16 @@ func waiters(a *admission) int {
 	return n
 }
 
-func admitNow(t *testing.T, a *admission, function string, memory int64) {
+func admitNow(t *testing.T, a *Admission, function string, memory int64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	require.NoError(t, a.admit(ctx, function, memory))
+	require.NoError(t, a.Admit(ctx, function, memory))
 }
 
 func TestNoFunctionKeepsOthersOut(t *testing.T) {
 	t.Parallel()
-	a := newAdmission(16)
+	a := New(16)
 	for range 12 {
 		admitNow(t, a, "greedy", 1)
 	}
@@ -50,64 +50,64 @@ func TestNoFunctionKeepsOthersOut(t *testing.T) {
 	admitNow(t, a, "other", 4) // although greedy has waited for longer, and there is room for one more of it
 	require.Empty(t, more)
 
-	a.release("greedy", 1)
+	a.Release("greedy", 1)
 	require.NoError(t, <-more)
 	for range 12 {
-		a.release("greedy", 1)
+		a.Release("greedy", 1)
 	}
-	a.release("other", 4)
+	a.Release("other", 4)
 	require.Equal(t, int64(16), a.free)
 	require.Empty(t, a.held)
 }
 
 func TestWhoHoldsLeastIsNext(t *testing.T) {
 	t.Parallel()
-	a := newAdmission(4)
+	a := New(4)
 	admitNow(t, a, "a", 3)
 	admitNow(t, a, "b", 1)
 	again, second, first := wait(t, a, "a", 1), wait(t, a, "b", 1), wait(t, a, "c", 1)
-	a.release("a", 1)
+	a.Release("a", 1)
 	require.NoError(t, <-first, "c holds nothing")
-	a.release("c", 1)
+	a.Release("c", 1)
 	require.NoError(t, <-second, "b holds 1 and a holds 2")
-	a.release("b", 1)
+	a.Release("b", 1)
 	require.NoError(t, <-again)
 }
 
 func TestMuchIsNotOvertakenByLittle(t *testing.T) {
 	t.Parallel()
-	a := newAdmission(4)
+	a := New(4)
 	admitNow(t, a, "a", 2)
 	admitNow(t, a, "b", 1)
 	big, small := wait(t, a, "big", 4), wait(t, a, "small", 1)
-	a.release("a", 2)
+	a.Release("a", 2)
 	require.Empty(t, small)
-	a.release("b", 1)
+	a.Release("b", 1)
 	require.NoError(t, <-big)
 	require.Empty(t, small)
-	a.release("big", 4)
+	a.Release("big", 4)
 	require.NoError(t, <-small)
 }
 
 func TestLeavingLetsOthersIn(t *testing.T) {
 	t.Parallel()
-	a := newAdmission(4)
+	a := New(4)
 	admitNow(t, a, "a", 2)
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
-	go func() { result <- a.admit(ctx, "big", 4) }()
+	go func() { result <- a.Admit(ctx, "big", 4) }()
 	require.Eventually(t, func() bool { return waiters(a) == 1 }, time.Minute, time.Millisecond)
 	small := wait(t, a, "small", 1)
 	cancel()
 	require.ErrorIs(t, <-result, context.Canceled)
 	require.NoError(t, <-small)
-	require.ErrorIs(t, a.admit(ctx, "late", 1), context.Canceled, "even with room")
+	require.ErrorIs(t, a.Admit(ctx, "late", 1), context.Canceled, "even with room")
 }
 
 // Whatever happens, no more is held than there is, everybody comes in, and everything is given back.
 func TestAdmissionKeepsAccount(t *testing.T) {
 	t.Parallel()
-	a := newAdmission(10)
+	a := New(10)
 	var held atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 200 {
@@ -116,10 +116,10 @@ func TestAdmissionKeepsAccount(t *testing.T) {
 			if i%5 == 0 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(2000))*time.Microsecond)
 				defer cancel()
-				if a.admit(ctx, function, memory) != nil {
+				if a.Admit(ctx, function, memory) != nil {
 					return
 				}
-			} else if err := a.admit(t.Context(), function, memory); err != nil {
+			} else if err := a.Admit(t.Context(), function, memory); err != nil {
 				t.Error(err)
 				return
 			}
@@ -128,7 +128,7 @@ func TestAdmissionKeepsAccount(t *testing.T) {
 			}
 			time.Sleep(time.Duration(rand.IntN(500)) * time.Microsecond)
 			held.Add(-memory)
-			a.release(function, memory)
+			a.Release(function, memory)
 		})
 	}
 	wg.Wait()

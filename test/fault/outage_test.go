@@ -58,7 +58,7 @@ func (b *breakable) again(t *testing.T) {
 // dataDir is a folder that the account of Postgres can get at.
 func dataDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "millrace-fault-pg-")
+	dir, err := os.MkdirTemp("", "millrace-fault-pg-") //nolint:usetesting // what is above t.TempDir is closed to others
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o711))

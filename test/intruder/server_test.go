@@ -3,6 +3,7 @@ package intruder_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -63,8 +64,9 @@ func start(t *testing.T, before ...string) *server {
 	return s
 }
 
-// answer is a response with its body read.
+// answer is a response with its body read, and what it answers.
 type answer struct {
+	asked  string
 	status int
 	header http.Header
 	body   string
@@ -84,7 +86,7 @@ func (s *server) send(t *testing.T, method, path, body string, headers ...string
 	defer func() { _ = response.Body.Close() }()
 	data, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	return answer{response.StatusCode, response.Header, string(data)}
+	return answer{fmt.Sprintf("%s %s %.300q", method, path, body), response.StatusCode, response.Header, string(data)}
 }
 
 // internals are texts that only the inside of the server knows.
@@ -106,24 +108,24 @@ type problem struct {
 // name of a field, or a limit.
 func (a answer) refused(t *testing.T, status int, about string) {
 	t.Helper()
-	require.Equal(t, status, a.status, a.body)
-	require.Equal(t, "application/problem+json", a.header.Get("Content-Type"))
+	require.Equal(t, status, a.status, "%s: %s", a.asked, a.body)
+	require.Equal(t, "application/problem+json", a.header.Get("Content-Type"), a.asked)
 	var p problem
 	require.NoError(t, json.Unmarshal([]byte(a.body), &p), a.body)
 	require.Equal(t, status, p.Status)
 	require.NotEmpty(t, p.Code)
 	require.NotEmpty(t, p.Title)
-	require.Contains(t, a.body, about)
+	require.Contains(t, a.body, about, a.asked)
 	a.tellsNothing(t)
 }
 
 func (a answer) tellsNothing(t *testing.T) {
 	t.Helper()
-	require.Less(t, a.status, http.StatusInternalServerError, a.body)
+	require.Less(t, a.status, http.StatusInternalServerError, "%s: %s", a.asked, a.body)
 	for _, text := range internals {
-		require.NotContains(t, a.body, text)
+		require.NotContains(t, a.body, text, a.asked)
 	}
-	require.Less(t, len(a.body), 16<<10, "what was sent does not come back whole")
+	require.Less(t, len(a.body), 16<<10, "what was sent does not come back whole: %s", a.asked)
 }
 
 // holds is what the database has of what users make.

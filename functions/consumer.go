@@ -22,7 +22,7 @@ type Consumer struct {
 // Consumer returns whose route a path is. The program's own consumers come before those that were deployed.
 func (s *Service) Consumer(path string) (Consumer, bool) {
 	if own, params, ok := s.programs.table.Find(path); ok {
-		return Consumer{Function: own.route, Access: own.access, Params: params, code: own.code}, true
+		return Consumer{Function: own.route, Access: own.access, Params: params, code: own}, true
 	}
 
 	s.live.mu.RLock()
@@ -92,12 +92,17 @@ func (d *deployedConsumer) Handle(ctx context.Context, c *consumers.Connection, 
 	}
 
 	state, err := d.invoke(ctx, f, c, event)
-	if err != nil {
-		d.service.log.WarnContext(ctx, "functions: a consumer's handler failed",
-			"function", d.name, "handler", event.Handler, "connection", c.About.ID, "err", err)
-	}
+	d.service.handled(ctx, d.name, c, event, err)
 
 	return state, err
+}
+
+// handled logs what became of an event.
+func (s *Service) handled(ctx context.Context, function string, c *consumers.Connection, event consumers.Event, err error) {
+	if err != nil {
+		s.log.WarnContext(ctx, "functions: a consumer's handler failed",
+			"function", function, "handler", event.Handler, "connection", c.About.ID, "err", err)
+	}
 }
 
 func (d *deployedConsumer) invoke(ctx context.Context, f Function, c *consumers.Connection, event consumers.Event) (json.RawMessage, error) {
@@ -125,8 +130,8 @@ func (d *deployedConsumer) invoke(ctx context.Context, f Function, c *consumers.
 	}
 
 	state, err := v.runner.Invoke(ctx, v.program, call, d.service.hostForConnection(d.name, c, event))
-	if err == nil && len(state) > runtimes.MaxState {
-		err = fmt.Errorf("ctx.state has %d bytes as JSON, and at most %d are kept: keep more in a channel's history or a job", len(state), runtimes.MaxState)
+	if err == nil {
+		err = consumers.CheckState(state)
 	}
 
 	return state, err

@@ -1,7 +1,9 @@
 package functions
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 
@@ -13,30 +15,34 @@ import (
 
 // programConsumers are those that are part of the program.
 type programConsumers struct {
-	table  consumers.Table[programConsumer]
+	table  consumers.Table[*programConsumer]
 	routes map[string]string // by what a mistake calls them
 }
 
 type programConsumer struct {
-	route  string
-	access runtimes.Access
-	code   consumers.Consumer
+	route   string
+	access  runtimes.Access
+	service *Service
+	funcs   *consumers.Funcs
 }
 
 // RegisterConsumer makes a Go consumer reachable at a route. It must be called before Start. It hides a deployed one whose
-// route matches the same paths.
-func (s *Service) RegisterConsumer(route string, access runtimes.Access, code consumers.Consumer) error {
+// route matches the same paths, and this program refuses to deploy one.
+func (s *Service) RegisterConsumer(route string, funcs *consumers.Funcs) error {
 	parsed, mistake := runtimes.ParseRoute(route)
+	access := cmp.Or(funcs.Access, runtimes.AccessUser)
 	switch {
 	case mistake != "":
 		return fmt.Errorf("register the consumer of %q: the route %s", route, mistake)
 	case access != runtimes.AccessKey && access != runtimes.AccessUser && access != runtimes.AccessPublic:
 		return fmt.Errorf("register the consumer of %s: %q is no access: there are key, user and public", route, access)
+	case funcs.Connect == nil && funcs.Receive == nil && funcs.Message == nil && funcs.Disconnect == nil:
+		return fmt.Errorf("register the consumer of %s: it has no handler", route)
 	case s.Running():
 		return fmt.Errorf("register the consumer of %s: consumers must be registered before Start", route)
 	}
 
-	if err := s.programs.table.Add(parsed, programConsumer{route, access, code}); err != nil {
+	if err := s.programs.table.Add(parsed, &programConsumer{route, access, s, funcs}); err != nil {
 		return fmt.Errorf("register the consumer of %s: %w", route, err)
 	}
 
@@ -46,6 +52,17 @@ func (s *Service) RegisterConsumer(route string, access runtimes.Access, code co
 	s.programs.routes["the program ("+route+")"] = route
 
 	return nil
+}
+
+// Handles is of consumers.Consumer.
+func (p *programConsumer) Handles(handler runtimes.Handler) bool { return p.funcs.Handles(handler) }
+
+// Handle calls a handler on the goroutine of the connection.
+func (p *programConsumer) Handle(ctx context.Context, c *consumers.Connection, event consumers.Event) (json.RawMessage, error) {
+	state, err := p.funcs.Call(ctx, c, event, p.service.hostForConnection(p.route, c, event))
+	p.service.handled(ctx, p.route, c, event, err)
+
+	return state, err
 }
 
 // checkRoutes refuses functions whose route another live function, or the program, has. The functions are locked, so

@@ -23,6 +23,8 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreTopFunction("github.com/FZambia/eagle.(*Eagle).aggregate"),           // centrifuge's metrics have no end
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"), // ends within 10 s of its server
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),    // fasthttp's clock
+		// Ends within seconds of its hub.
+		goleak.IgnoreAnyFunction("github.com/centrifugal/centrifuge/internal/dissolve.(*Dissolver).runWorker"),
 	)
 }
 

@@ -87,7 +87,8 @@ func startWith(t testing.TB, newHub func(realtime.Config) (*realtime.Hub, error)
 	listener := postgres.NewListener(postgres.ListenerConfig{URL: db.URL, Logger: logger})
 	e := &env{t: t, db: db, log: log, store: auth.NewStore(db.Pool, listener, logger)}
 	lazy := &links{}
-	fns, err := functions.New(functions.Config{Pool: db.Pool, Listener: listener, Publisher: lazy, Enqueuer: lazy, Logger: logger})
+	fns, err := functions.New(functions.Config{Pool: db.Pool, Listener: listener, Publisher: lazy, Enqueuer: lazy, Logger: logger,
+		JS: functions.JSConfig{BuildTime: patience, BundleTime: patience}})
 	require.NoError(t, err)
 	registerFunctions(t, fns)
 	config.Statistics, err = statistics.New(statistics.Config{Pool: db.Pool, NodeID: "test-node", Logger: logger})

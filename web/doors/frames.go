@@ -93,7 +93,7 @@ func (d *Doors) readFrames(s *socket, frames Frames) (code int, reason string) {
 		more := s.admits() && frames.Receive(form == websocket.BinaryMessage, message)
 		return alive() == nil && more
 	})
-	if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
+	if closed, ok := errors.AsType[*websocket.CloseError](err); ok && closed.Code != websocket.CloseAbnormalClosure {
 		return closed.Code, closed.Text
 	}
 	return code, ""

@@ -49,6 +49,7 @@ type setup struct {
 	doors  doors.Config
 	server fiber.Config
 	linger time.Duration // 0 is that of the doors
+	frames func(peer *doors.Peer) (doors.Frames, error)
 	tls    *tls.Config   // nil: the server speaks without
 }
 
@@ -125,6 +126,7 @@ func open(t *testing.T, s setup) *site {
 	app.Get("/v1/ws", d.Protocol)
 	app.Get("/v1/stream", d.Stream)
 	app.Get("/v1/ws/raw", d.Raw)
+	app.Get("/frames", func(c *fiber.Ctx) error { return d.Frames(c, s.frames) })
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	if s.tls != nil {

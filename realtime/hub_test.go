@@ -190,6 +190,25 @@ func TestHistoryIsBoundedInBytes(t *testing.T) {
 	}
 }
 
+// Who missed more than a page's worth of bytes is told to load anew, and is sent nothing of it.
+func TestRecoveryIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	hub := startHub(t, realtime.Config{Namespaces: []realtime.Namespace{{Name: "", HistorySize: 20, HistoryTTL: time.Hour, MaxSize: 1 << 20}}})
+	const count = 12 // of almost 1 MiB
+	large := `"` + strings.Repeat("x", 1<<20-10) + `"`
+	for range count {
+		publish(t, hub, "a", large)
+	}
+	page, err := hub.History(t.Context(), "a", realtime.HistoryQuery{})
+	require.NoError(t, err)
+	reply, data := comeBack(t, hub, "a", realtime.Position{Offset: 2, Epoch: page.Top.Epoch})
+	require.NotEqual(t, true, reply.at("subscribe", "recovered"))
+	require.Empty(t, data)
+	reply, data = comeBack(t, hub, "a", realtime.Position{Offset: 4, Epoch: page.Top.Epoch})
+	require.Equal(t, true, reply.at("subscribe", "recovered"))
+	require.Len(t, data, 8)
+}
+
 func TestPublishIsIdempotentByKey(t *testing.T) {
 	t.Parallel()
 	hub := startHub(t, realtime.Config{})

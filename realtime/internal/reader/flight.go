@@ -15,9 +15,9 @@ type flights struct {
 type flightKey struct {
 	channel string
 	limit   int
-	bounded bool // by MaxPageBytes
 	reverse bool
-	since   uint64 // of reads that do not go on to the top
+	whole   bool   // all up to the top: one read does for every since
+	since   uint64 // of the others
 }
 
 // flight is one read.

@@ -17,8 +17,8 @@ const (
 	readTime   = 10 * time.Second
 )
 
-// MaxPageBytes bounds the data of what a Query with a Limit above 0 returns: the
-// publication that goes over it is the last one.
+// MaxPageBytes bounds the data of what a Query returns: the publication that goes
+// over it is the last one.
 const MaxPageBytes = 8 << 20
 
 // Query selects publications of a history.
@@ -26,8 +26,9 @@ type Query struct {
 	// Since is exclusive: forwards what comes after it, with Reverse what comes
 	// before. Nil starts at the oldest (with Reverse: the newest) one kept.
 	Since *Position
-	// Limit is the most publications to return; negative means all that are
-	// kept, 0 none. Where it is above 0, MaxPageBytes holds, too.
+	// Limit is the most publications to return, 0 none. Negative means all that are
+	// kept or, where they are more than MaxPageBytes, the newest of them: who
+	// recovers from further back sees that something is missing.
 	Limit   int
 	Reverse bool
 }
@@ -73,9 +74,9 @@ func (r *Reader) History(ctx context.Context, channel string, q Query) ([]*Publi
 		top, err := r.Top(ctx, channel)
 		return nil, top, err
 	}
-	key := flightKey{channel: channel, limit: size, reverse: q.Reverse}
+	key := flightKey{channel: channel, limit: size, reverse: q.Reverse, whole: q.Limit < 0 && !q.Reverse}
 	if q.Limit > 0 {
-		key.limit, key.bounded = min(q.Limit, size), true
+		key.limit = min(q.Limit, size)
 	}
 	since := uint64(0)
 	if q.Reverse {
@@ -87,7 +88,7 @@ func (r *Reader) History(ctx context.Context, channel string, q Query) ([]*Publi
 	if top, known := r.knownTop(channel); known && q.Since != nil && !q.Reverse && *q.Since == top {
 		return nil, top, nil
 	}
-	if q.Limit > 0 || q.Reverse {
+	if !key.whole {
 		key.since = since
 	}
 	read := r.reads.do(key, since, func(since uint64) ([]*Publication, Position, error) {
@@ -118,32 +119,34 @@ func (r *Reader) readHistory(ctx context.Context, key flightKey, since uint64) (
 	defer cancel()
 	channel := key.channel
 	size, ttl := r.cfg.Keep(channel)
-	statement := sqlHistory
-	if key.reverse {
-		statement = sqlHistoryReverse
+	var top Position
+	var list []*Publication
+	rows, err := r.queryHistory(ctx, key, since, size, ttl)
+	if err == nil {
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Publication, error) { return scanPublication(row, &top) })
 	}
-	rows, err := r.cfg.Pool.Query(ctx, statement, channel, int64(since), int64(size), ttl.Seconds(), int64(key.limit)) //nolint:gosec // below 2^63
 	if err != nil {
 		return nil, Position{}, fmt.Errorf("read the history of channel %s: %w", channel, err)
 	}
-	defer rows.Close()
-	var list []*Publication
-	var top Position
-	bytes := 0
-	for (!key.bounded || bytes <= MaxPageBytes) && rows.Next() {
-		p, err := scanPublication(rows, &top)
-		if err != nil {
-			return nil, Position{}, fmt.Errorf("read the history of channel %s: %w", channel, err)
-		}
-		if p != nil {
-			list, bytes = append(list, p), bytes+len(p.Data)
-		}
-	}
-	rows.Close()
-	if err := rows.Err(); err != nil {
-		return nil, Position{}, fmt.Errorf("read the history of channel %s: %w", channel, err)
+	list = slices.DeleteFunc(list, func(p *Publication) bool { return p == nil })
+	if key.whole {
+		slices.Reverse(list)
 	}
 	return list, top, nil
+}
+
+// queryHistory sends the statement of a read. What goes on to the top is read from
+// there, so that it is the oldest that is left out where all is too much.
+func (r *Reader) queryHistory(ctx context.Context, key flightKey, since uint64, size int, ttl time.Duration) (pgx.Rows, error) {
+	from, limit := int64(since), int64(key.limit) //nolint:gosec // below 2^63
+	switch {
+	case key.whole:
+		return r.cfg.Pool.Query(ctx, sqlHistoryReverse, key.channel, int64(math.MaxInt64), int64(size), ttl.Seconds(), limit, int64(MaxPageBytes), from) //nolint:wrapcheck // the caller wraps it
+	case key.reverse:
+		return r.cfg.Pool.Query(ctx, sqlHistoryReverse, key.channel, from, int64(size), ttl.Seconds(), limit, int64(MaxPageBytes), int64(0)) //nolint:wrapcheck // the caller wraps it
+	default:
+		return r.cfg.Pool.Query(ctx, sqlHistory, key.channel, from, int64(size), ttl.Seconds(), limit, int64(MaxPageBytes)) //nolint:wrapcheck // the caller wraps it
+	}
 }
 
 // bounded is the context of a read that others may have joined: it outlives who

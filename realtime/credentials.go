@@ -1,6 +1,15 @@
 package realtime
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// MaxInfo is how many bytes of Info credentials may have: every instance holds it for each connection, and each
+// listing of presence repeats it.
+const MaxInfo = 4 << 10
 
 // Action is what somebody wants to do with a channel.
 type Action uint8
@@ -48,11 +57,23 @@ type Credentials struct {
 	// Admitted says that somebody else than the hub decided to let the connection in, a consumer that is open to
 	// anybody: it stays although no namespace is open to anonymous connections.
 	Admitted bool
-	// Info is JSON about the user that presence shows to others, at most 4 KiB; nil is nothing.
+	// Info is JSON about the user that presence shows to others, at most MaxInfo bytes; nil is nothing. Others are
+	// refused with ErrInfo.
 	Info []byte
 }
 
 func (c Credentials) anonymous() bool { return c.User == "" && c.Key == "" && !c.Admitted }
+
+// checkInfo says whether info can be shown to others: it is put into their frames as it is.
+func checkInfo(info []byte) error {
+	switch {
+	case len(info) > MaxInfo:
+		return fmt.Errorf("%w: it has %d bytes", ErrInfo, len(info))
+	case len(info) > 0 && !(json.Valid(info) && utf8.Valid(info)):
+		return fmt.Errorf("%w: it is not JSON", ErrInfo)
+	}
+	return nil
+}
 
 // SubscriptionGrant is what a subscription token opens: one channel, for a time.
 type SubscriptionGrant struct {
@@ -60,7 +81,7 @@ type SubscriptionGrant struct {
 	Key string
 	// ExpiresAt ends the subscription at that time unless the client brings another token; zero is never.
 	ExpiresAt time.Time
-	// Info is JSON about the user in this channel that presence shows to others; nil is nothing.
+	// Info is JSON about the user in this channel that presence shows to others, as in Credentials.
 	Info []byte
 }
 

@@ -32,7 +32,7 @@ type Feed struct {
 	positions map[string]Position // by channel that is joined
 }
 
-// OpenFeed makes a feed of no channels. The errors are ErrNotRunning and *DisconnectError.
+// OpenFeed makes a feed of no channels. The errors are ErrInfo, ErrNotRunning and *DisconnectError.
 func (h *Hub) OpenFeed(credentials Credentials) (*Feed, error) {
 	f := &Feed{transport: newStreamTransport(), positions: make(map[string]Position)}
 	var err error

@@ -59,7 +59,14 @@ func (h *Hub) authenticate(ctx context.Context, token string) (Credentials, erro
 	if err == nil && !credentials.ExpiresAt.IsZero() && !credentials.ExpiresAt.After(time.Now()) {
 		err = ErrTokenExpired
 	}
-	return credentials, err
+	if err != nil {
+		return credentials, err
+	}
+	if err := checkInfo(credentials.Info); err != nil { // no doing of the client's, who is told of an internal error
+		h.log.Error("realtime: the credentials of a token cannot be used", "err", err)
+		return Credentials{}, err
+	}
+	return credentials, nil
 }
 
 // connectError is a terminal disconnect for bad tokens, else an error after which the client tries again.

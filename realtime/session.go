@@ -43,7 +43,7 @@ type Session struct {
 
 // NewSession begins a session on conn. credentials are what the door established from the request, nil when
 // the client brings a token in its connect frame. The caller feeds it with Receive from one goroutine and
-// calls Close when the connection has ended. It returns ErrNotRunning outside Start and Stop.
+// calls Close when the connection has ended. The errors are ErrInfo and, outside Start and Stop, ErrNotRunning.
 func (h *Hub) NewSession(conn Conn, encoding Encoding, credentials *Credentials) (*Session, error) {
 	s := &Session{limit: int64(h.MaxFrame())}
 	form := centrifuge.ProtocolTypeJSON
@@ -69,6 +69,9 @@ func (h *Hub) newClient(transport centrifuge.Transport, credentials *Credentials
 	}
 	var authenticated time.Duration // ago, at most; tokens are looked at from now on
 	if credentials != nil {
+		if err := checkInfo(credentials.Info); err != nil {
+			return nil, nil, nil, err
+		}
 		authenticated = handshakeTime
 	}
 	conn := &connection{door: credentials, began: time.Now(), since: h.revoked.before(authenticated)}

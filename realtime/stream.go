@@ -49,7 +49,7 @@ const (
 var ErrChannelLimit = errors.New("wrong number of channels")
 
 // OpenStream subscribes credentials to channels. The errors are ErrChannelLimit, ErrChannelName, ErrDenied,
-// ErrUnknownChannel, ErrBusy, ErrNotRunning and *DisconnectError. The caller reads with Next and calls Close.
+// ErrUnknownChannel, ErrInfo, ErrBusy, ErrNotRunning and *DisconnectError. The caller reads with Next and calls Close.
 func (h *Hub) OpenStream(credentials Credentials, channels []StreamChannel) (*Stream, error) {
 	channels = distinct(channels)
 	if len(channels) == 0 || len(channels) > h.config.ChannelLimit {

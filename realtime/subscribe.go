@@ -121,5 +121,8 @@ func (h *Hub) authorizeSubscription(ctx context.Context, token, channel string, 
 	if err == nil && !grant.ExpiresAt.IsZero() && !grant.ExpiresAt.After(time.Now()) {
 		err = ErrTokenExpired
 	}
+	if err == nil {
+		err = checkInfo(grant.Info)
+	}
 	return grant, err
 }

@@ -100,6 +100,8 @@ var (
 	// ErrTokenExpired is returned by Config.Authenticate for tokens that were good once: the client is told
 	// to come back with a new one.
 	ErrTokenExpired = errors.New("token expired")
+	// ErrInfo means that the Info of credentials, or of a subscription token, is not JSON of at most MaxInfo bytes.
+	ErrInfo = errors.New("info is not JSON of at most 4 KiB")
 	// ErrDenied is returned when the credentials do not grant the action.
 	ErrDenied = errors.New("permission denied")
 	// ErrNotRunning is returned before Start and after Stop.

@@ -108,10 +108,11 @@ func (c *child) interrupt(ctx context.Context, r *running) error {
 	return (<-r.result).err
 }
 
-// condemn ends the process because of a call, which fails with reason; those beside it are to be repeated.
+// condemn ends the process because of a call, which fails with reason; those beside it are to be repeated. If nobody knows
+// which call it was, 0, all of them fail.
 func (c *child) condemn(offender uint64, reason error) {
 	c.mu.Lock()
-	if c.reason == nil && c.calls[offender] != nil {
+	if c.reason == nil {
 		c.offender, c.reason = offender, reason
 	}
 	c.mu.Unlock()

@@ -43,6 +43,10 @@ func (r *Runner) launchOf(p *program, root string, c *child) (*launch, error) {
 		Dir: c.temporary(), Shut: shut, Network: p.config.Network, Env: r.environment(c),
 		Read: append(slices.Clone(readable), root, r.dir+"/host.py", r.dir+"/host.mjs"), Write: []string{c.temporary(), c.marker()},
 	}
+	if p.bundle.Language == Node && r.config.Folder != "" {
+		l.Read = append(l.Read, filepath.Join(r.config.Folder, "node_modules"))
+	}
+
 	if p.config.Network {
 		l.Read = append(l.Read, readableOnline...)
 	}
@@ -88,11 +92,11 @@ func (r *Runner) arguments(l *launch, p *program, root string) error {
 			return missing(err)
 		}
 		heap := strconv.FormatInt(p.memory>>20, 10)
-		l.Args = []string{i.Executable, "--max-old-space-size=" + heap, "--disable-proto=delete", filepath.Join(r.dir, "host.mjs")}
-		l.Read = append(l.Read, i.Folders...)
-		if r.config.Folder != "" {
-			l.Read = append(l.Read, filepath.Join(r.config.Folder, "node_modules"))
+		l.Args = []string{
+			i.Executable, "--max-old-space-size=" + heap, filepath.Join(r.dir, "host.mjs"), strconv.Itoa(wireIn), strconv.Itoa(wireOut),
 		}
+		l.Move = true
+		l.Read = append(l.Read, i.Folders...)
 	case Command:
 		return l.own(p, root)
 	default:

@@ -28,6 +28,7 @@ type launch struct {
 	Network bool     `json:"network"`
 	Read    []string `json:"read"`  // files and folders that it may read and run
 	Write   []string `json:"write"` // folders in which it may do everything
+	Move    bool     `json:"move"`  // the protocol to descriptors 3 and 4, for a language that cannot move it itself
 }
 
 func init() {
@@ -53,6 +54,12 @@ func becomeIn(text string) error {
 		return err
 	}
 
+	if l.Move {
+		if err := moveWire(); err != nil {
+			return err
+		}
+	}
+
 	if l.Shut {
 		if err := l.shut(); err != nil {
 			return err
@@ -60,6 +67,22 @@ func becomeIn(text string) error {
 	}
 
 	return syscall.Exec(l.Args[0], l.Args, append(l.Env, spawn.Mark())) //nolint:gosec // that is its purpose
+}
+
+// moveWire leaves the program nothing to read on descriptor 0, and the log on 1.
+func moveWire() error {
+	nothing, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", os.DevNull, err)
+	}
+
+	for _, move := range [][2]int{{0, wireIn}, {1, wireOut}, {nothing, 0}, {2, 1}} {
+		if err := unix.Dup3(move[0], move[1], 0); err != nil {
+			return fmt.Errorf("move a descriptor: %w", err)
+		}
+	}
+
+	return nil
 }
 
 // shut gives up what the program must not have. What the kernel does not know was found out by the parent.

@@ -29,6 +29,12 @@ func (l *launch) command() (*exec.Cmd, error) {
 	return cmd, nil
 }
 
+// Where a moved protocol goes, see launch.Move.
+const (
+	wireIn  = 3
+	wireOut = 4
+)
+
 const (
 	maxFileSize = 1 << 30 // bytes, of one file that a child writes
 	niceness    = 5       // so that millrace answers, and can end them, whatever its children do

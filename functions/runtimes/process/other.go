@@ -15,7 +15,14 @@ type launch struct {
 	Shut        bool
 	Network     bool
 	Read, Write []string
+	Move        bool
 }
+
+// Where the protocol is: it is not moved here.
+const (
+	wireIn  = 0
+	wireOut = 1
+)
 
 func contained() containment { return containment{tree: spawn.Group, known: true} }
 

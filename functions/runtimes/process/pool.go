@@ -51,7 +51,7 @@ func newPool(r *Runner, p *program) *pool {
 func (p *pool) files() (string, error) {
 	p.once.Do(func() {
 		if p.root, p.err = os.MkdirTemp(p.runner.dir, "version-"); p.err == nil {
-			p.err = p.program.bundle.materialise(p.root)
+			p.err = p.program.bundle.materialise(p.root, p.runner.config.Folder)
 		}
 	})
 

@@ -58,8 +58,20 @@ func (r *Runner) programOf(version runtimes.Version) (*program, error) {
 	return p, nil
 }
 
-// materialise writes the files into dir, which is there and empty.
-func (b *bundle) materialise(dir string) error {
+// materialise writes the files into dir, which is there and empty. A Node function finds the packages of the folder of
+// functions, if the instance knows one.
+func (b *bundle) materialise(dir, functions string) error {
+	if b.Language == Node && functions != "" {
+		packages, err := filepath.Abs(filepath.Join(functions, "node_modules"))
+		if err == nil {
+			err = os.Symlink(packages, filepath.Join(dir, "node_modules"))
+		}
+
+		if err != nil {
+			return fmt.Errorf("link the packages of the functions: %w", err)
+		}
+	}
+
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return fmt.Errorf("open the folder for the function's files: %w", err)

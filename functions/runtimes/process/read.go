@@ -69,8 +69,8 @@ func (c *child) bury(who uint64) {
 	offender, reason := c.offender, c.reason
 	c.mu.Unlock()
 
-	known := reason != nil
-	if !known {
+	known := offender != 0
+	if reason == nil {
 		offender, reason = who, c.died()
 		known = left[who] != nil
 		if c.runner.ctx.Err() != nil {

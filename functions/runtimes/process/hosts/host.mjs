@@ -246,7 +246,7 @@ const take = async (message) => {
       calls.get(message.call)?.abort.abort(new Error(message.reason));
       break;
     case "ping":
-      send({ type: "pong", ping: message.ping });
+      send({ type: "pong", ping: message.ping ?? 0 });
   }
 };
 

@@ -27,7 +27,6 @@ import uuid
 PROTOCOL = 1
 MAX_LINE = 16 << 10  # characters of a log line; millrace keeps less
 MAX_OPERATIONS = 64  # under way for one call
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 current = contextvars.ContextVar("millrace.call", default=None)
 
@@ -387,7 +386,7 @@ class Failures:
     def stack(self, error):
         """The traceback from the function's own first frame on, with the names that its files have in the folder."""
         frames = error.__traceback__
-        while frames is not None and os.path.abspath(frames.tb_frame.f_code.co_filename).startswith(HERE):
+        while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
             frames = frames.tb_next
         lines = traceback.format_exception(type(error), error, frames, limit=-40)
         return "".join(lines).replace(self.root + "/", "")[:48 << 10]
@@ -426,8 +425,10 @@ class Host:
         try:
             for message in self.wire:
                 self.take(message)
-        finally:
-            self.end()
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
+            os._exit(70)
+        os._exit(0)
 
     def take(self, message):
         kind = message.get("type")
@@ -446,7 +447,7 @@ class Host:
             self.ping(message)
 
     def ping(self, message):
-        self.wire.send({"type": "pong", "ping": message["ping"]})
+        self.wire.send({"type": "pong", "ping": message.get("ping", 0)})
 
     def done(self, call, output):
         try:
@@ -465,9 +466,6 @@ class Host:
             failure = self.failures.of(error)
         call.finish()
         call.send(failure)
-
-    def end(self):
-        os._exit(0)
 
 
 class ProcessHost(Host):
@@ -634,7 +632,7 @@ class AsyncHost(Host):
         self.loop.call_soon_threadsafe(call.task.cancel)
 
     def ping(self, message):
-        self.loop.call_soon_threadsafe(self.wire.send, {"type": "pong", "ping": message["ping"]})
+        self.loop.call_soon_threadsafe(self.wire.send, {"type": "pong", "ping": message.get("ping", 0)})
 
     def take(self, message):
         if message.get("type") == "where":

@@ -100,7 +100,7 @@ func (w spanWriter) held(ctx context.Context, _ struct{}) (string, error) {
 	}
 	return w.span(ctx, 0, func(ctx context.Context) error {
 		const released = "select exists (select from public.released where node = $1)"
-		for done := false; !done; time.Sleep(10 * time.Millisecond) {
+		for done := false; !done; time.Sleep(100 * time.Millisecond) {
 			if err := w.pool.QueryRow(ctx, released, w.node).Scan(&done); err != nil {
 				return err
 			}

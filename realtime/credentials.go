@@ -69,7 +69,7 @@ func checkInfo(info []byte) error {
 	switch {
 	case len(info) > MaxInfo:
 		return fmt.Errorf("%w: it has %d bytes", ErrInfo, len(info))
-	case len(info) > 0 && !(json.Valid(info) && utf8.Valid(info)):
+	case len(info) > 0 && (!json.Valid(info) || !utf8.Valid(info)):
 		return fmt.Errorf("%w: it is not JSON", ErrInfo)
 	}
 	return nil

@@ -41,7 +41,7 @@ func (s *Service) Execute(ctx context.Context, run *jobs.Run) (json.RawMessage, 
 
 	call := runtimes.Call{
 		JobID: strconv.FormatInt(run.JobID, 10), Function: run.Function, Version: version, Input: run.Input,
-		Attempt: run.Attempt, MaxAttempts: run.MaxAttempts, Deadline: run.Deadline, Soft: run.Soft, Traceparent: run.Traceparent, Event: run.Event,
+		Attempt: run.Attempt, MaxAttempts: run.MaxAttempts, Deadline: run.Deadline, Soft: run.Soft, Bytes: &run.Bytes, Traceparent: run.Traceparent, Event: run.Event,
 	}
 
 	output, err := target.runner.Invoke(ctx, target.program, call, s.hostFor(ctx, run))

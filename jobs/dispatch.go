@@ -143,6 +143,10 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 	}
 
 	result := d.execute(ctx, a, run)
+	if result.failure == nil && run.Bytes.Data != nil {
+		result.output, result.failure = d.keep(ctx, a, &run.Bytes)
+	}
+
 	report.close(context.WithoutCancel(ctx)) // its logs are in the table before its end is seen
 
 	switch {

@@ -54,6 +54,9 @@ type Run struct {
 	Event       json.RawMessage // Options.Event; empty if there is none
 	Report      Reporter
 	Steps       StepLog // nil where nothing durable can be done
+
+	// Bytes is where the executor puts a result that is bytes. Then what it returns as the output does not count.
+	Bytes Bytes
 }
 
 // Reporter takes what a running function says about itself. Its methods are safe for concurrent use, never

@@ -42,6 +42,17 @@ create table millrace.job_log (
     primary key (job_id, seq)
 );
 
+-- Results that are bytes. The job's own row has a reference in their place, so
+-- that lists and watchers do not carry them, and a job whose result is JSON has
+-- no row here.
+create table millrace.job_output (
+    job_id       bigint   primary key,
+    attempt      smallint not null,
+    content_type text     not null,
+    data         bytea    not null
+);
+alter table millrace.job_output alter column data set storage external; -- most of what is bytes is compressed already
+
 -- The job that an idempotency key stands for, until it expires.
 create table millrace.idempotency (
     key          text        primary key,
@@ -53,7 +64,7 @@ create table millrace.idempotency (
 create index idempotency_expires_at on millrace.idempotency (expires_at);
 create index idempotency_job_id on millrace.idempotency (job_id);
 
--- Logs and keys go with their job, whoever deletes it. A foreign key would do
+-- Logs, results and keys go with their job, whoever deletes it. A foreign key would do
 -- the same at the price of a lock on the job's row for each line logged.
 create function millrace.job_deleted() returns trigger
     language plpgsql
@@ -62,6 +73,7 @@ as $$
 begin
     -- An array instead of a join: a transition table has no statistics.
     delete from millrace.job_log where job_id = any (array(select id from gone));
+    delete from millrace.job_output where job_id = any (array(select id from gone));
     delete from millrace.idempotency where job_id = any (array(select id from gone));
     return null;
 end

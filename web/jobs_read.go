@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -88,6 +89,30 @@ func (s *Server) getJob(c *fiber.Ctx) error {
 // getResult answers with the output alone, 202 and the job while there is none yet, and 409 when there will be
 // none.
 func (s *Server) getResult(c *fiber.Ctx) error {
+	return s.ofCompleted(c, func(job *jobs.Job) error {
+		if len(job.Output) == 0 {
+			return writeJSON(c, http.StatusOK, json.RawMessage("null"))
+		}
+		return writeRaw(c, http.StatusOK, fiber.MIMEApplicationJSON, job.Output)
+	})
+}
+
+// getOutput answers as getResult does, but with the bytes themselves where the result is bytes. They are somebody's: no
+// browser may take them for a page of ours, so they are only ever saved.
+func (s *Server) getOutput(c *fiber.Ctx) error {
+	return s.ofCompleted(c, func(job *jobs.Job) error {
+		output, err := s.cfg.Jobs.OutputOf(c.UserContext(), job)
+		if err != nil {
+			return err //nolint:wrapcheck // mapped by problemOf
+		}
+		c.Set(fiber.HeaderContentDisposition, fmt.Sprintf(`attachment; filename="job-%d"`, job.ID))
+		c.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'; sandbox")
+		return writeRaw(c, http.StatusOK, output.ContentType, output.Data)
+	})
+}
+
+// ofCompleted answers with a completed job's result, as the caller writes it.
+func (s *Server) ofCompleted(c *fiber.Ctx, write func(job *jobs.Job) error) error {
 	job, err := s.jobAfterWait(c)
 	if err != nil {
 		return err
@@ -100,10 +125,8 @@ func (s *Server) getResult(c *fiber.Ctx) error {
 		problem := problemf(CodeJobState, "The job is %s: it has no result.", job.State)
 		problem.Hint = "GET /v1/jobs/{id} tells why."
 		return problem
-	case len(job.Output) == 0:
-		return writeJSON(c, http.StatusOK, json.RawMessage("null"))
 	default:
-		return writeRaw(c, http.StatusOK, fiber.MIMEApplicationJSON, job.Output)
+		return write(&job)
 	}
 }
 

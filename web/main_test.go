@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace-dev/millrace/functions"
+	"github.com/millrace-dev/millrace/functions/runtimes/native"
 	"github.com/millrace-dev/millrace/internal/auth"
 	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/testdb"
@@ -166,6 +167,9 @@ func registerFunctions(t testing.TB, fns *functions.Service) {
 		"orders.charge": func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil },
 		"mail.send":     func(_ context.Context, in json.RawMessage) (json.RawMessage, error) { return in, nil },
 		"fails":         func(context.Context, json.RawMessage) (json.RawMessage, error) { return nil, errors.New("it does") },
+		"picture": native.Handle(func(context.Context, any) (jobs.Bytes, error) {
+			return jobs.Bytes{ContentType: "image/svg+xml", Data: []byte("<svg>\x00\xff")}, nil
+		}),
 		"forever": func(ctx context.Context, _ json.RawMessage) (json.RawMessage, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()

@@ -20,7 +20,7 @@ func TestANarrowedKeySeesItsOwnOnly(t *testing.T) {
 	own := e.do(http.MethodPost, "/v1/functions/orders.charge/jobs?wait=10s", devKey, `"mine"`).job(t)
 	key := e.key("jobs:read:orders.*", "jobs:manage:orders.*", "jobs:submit:orders.*", "tokens:create")
 
-	for _, path := range []string{"", "/result", "/logs", "/events"} {
+	for _, path := range []string{"", "/result", "/output", "/logs", "/events"} {
 		got := e.do(http.MethodGet, fmt.Sprintf("/v1/jobs/%d%s", theirs.ID, path), key, "")
 		missing := e.do(http.MethodGet, "/v1/jobs/999999999"+path, key, "")
 		require.Equal(t, http.StatusNotFound, got.status, path)

@@ -166,6 +166,11 @@ func (s *Server) jobRoutes() []Route {
 			Params: []Param{waitParam}, Handler: s.getResult, Summary: "Read a finished job's output alone.",
 		},
 		{
+			Method: http.MethodGet, Path: "/v1/jobs/:id/output", Scope: auth.ScopeJobsRead, Timeout: waitTimeout,
+			Params: []Param{waitParam}, Handler: s.getOutput,
+			Summary: "Download a finished job's output: the bytes that its function returned, with their Content-Type, or its JSON.",
+		},
+		{
 			Method: http.MethodGet, Path: "/v1/jobs/:id/logs", Scope: auth.ScopeJobsRead, Handler: s.getLogs,
 			Params: []Param{
 				{"query", "after", "The seq of the last line that is known already."},

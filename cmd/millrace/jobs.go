@@ -12,6 +12,7 @@ import (
 type jobsCmd struct {
 	List   jobsListCmd   `cmd:"" help:"List jobs, newest first."`
 	Get    jobsGetCmd    `cmd:"" help:"Show one job."`
+	Output jobsOutputCmd `cmd:"" help:"Print what a job returned, as it is: > file."`
 	Logs   jobsLogsCmd   `cmd:"" help:"Print what a job logged."`
 	Cancel jobsCancelCmd `cmd:"" help:"Cancel jobs that have not finished, by id or by filter."`
 	Retry  jobsRetryCmd  `cmd:"" help:"Run failed, cancelled or waiting jobs now, by id or by filter."`

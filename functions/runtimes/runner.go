@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 // Runner runs the functions of one runtime. Its methods are safe for concurrent use.
@@ -67,6 +69,7 @@ type Call struct {
 	Traceparent string          // W3C trace context of the attempt; empty if there is none
 	Deadline    time.Time       // zero if there is none
 	Soft        time.Time       // when the function is to be told that its deadline comes; zero if never
+	Bytes       *jobs.Bytes     // where the runner puts a result that is bytes, beside the output null; nil where none can be
 	Event       json.RawMessage // what led to the job, an object; empty if nothing was said
 	Socket      *SocketEvent    // calls a consumer's handler, which has no Input and no job; nil calls the function
 }

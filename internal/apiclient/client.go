@@ -151,6 +151,10 @@ func (c *Client) once(ctx context.Context, req call, out any) (int, error) {
 	if out == nil {
 		return resp.StatusCode, nil
 	}
+	if raw, is := out.(*Output); is {
+		raw.ContentType, raw.Data = resp.Header.Get("Content-Type"), body
+		return resp.StatusCode, nil
+	}
 	if err := json.Unmarshal(body, out); err != nil {
 		return 0, fmt.Errorf("%s: the answer is not the JSON of this API (is %s a millrace server of this version?): %w", req.op(), c.base, err)
 	}

@@ -32,7 +32,7 @@ func (c *call) answer(args []any) (any, error) {
 	case "soft":
 		return c.untilSoft(), nil
 	case "bytes":
-		return c.bytes(args)
+		return c.random(args)
 	case "log", "progress":
 		return nil, c.report(kind, args)
 	case "op", "timer", "untimer":
@@ -58,7 +58,7 @@ func (c *call) untilSoft() float64 {
 	return float64(time.Until(c.soft)) / float64(time.Millisecond)
 }
 
-func (c *call) bytes(args []any) (any, error) {
+func (c *call) random(args []any) (any, error) {
 	n, ok := number(args, 1)
 	if !ok || n < 0 || n > 65536 {
 		return nil, errArguments
@@ -145,6 +145,10 @@ func (c *call) conclude(kind string, args []any) error {
 		c.decide(texts[0], nil)
 	case kind == "snooze" && len(texts) == 1:
 		c.decide("", snooze(texts[0]))
+	case kind == "chunk" && len(texts) == 1:
+		return c.chunk(texts[0])
+	case kind == "data" && len(texts) == 1:
+		return c.data(texts[0])
 	case kind == "invalid" && len(texts) == 2:
 		c.decide("", invalidOutput(&scriptError{Name: texts[0], Message: texts[1]}))
 	case kind == "fail" && len(texts) == 3:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 // lastWords is the memory that a call gets beyond its limit to say why it failed, when the reason is that it had
@@ -21,7 +22,8 @@ type call struct {
 	host    runtimes.Host
 	machine vm
 	ops     *operations
-	soft    time.Time // zero if there is no soft timeout
+	soft    time.Time   // zero if there is no soft timeout
+	bytes   *jobs.Bytes // where a result goes that is bytes
 	steps   *stepsOf
 	blamed  string // the failed durable operations that the call failed with
 
@@ -34,6 +36,7 @@ type call struct {
 func (r *Runner) serve(ctx context.Context, p *program, request runtimes.Call, host runtimes.Host) (json.RawMessage, error) {
 	c := &call{
 		ctx: ctx, program: p, host: host, ops: newOperations(ctx, host), steps: newStepsOf(host.Steps()), soft: request.Soft,
+		bytes: request.Bytes,
 	}
 	defer c.ops.close()
 

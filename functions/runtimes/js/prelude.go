@@ -19,11 +19,14 @@ var socketJS string
 //go:embed signal.js
 var signalJS string
 
+//go:embed bytes.js
+var bytesJS string
+
 // ownLines is how many lines the longest one of our own scripts has. The engine gives all scripts one file name, so a
 // function's code is compiled behind as many empty lines: a position at or before them is ours.
 var ownLines = sync.OnceValue(func() int {
 	longest := 0
-	for _, script := range []string{preludeJS, webJS, socketJS, signalJS} {
+	for _, script := range []string{preludeJS, webJS, socketJS, signalJS, bytesJS} {
 		longest = max(longest, strings.Count(script, "\n"))
 	}
 
@@ -46,7 +49,7 @@ func compileOwnScripts(e engine) (ownScripts, error) {
 	}
 
 	own := ownScripts{prelude: prelude, parts: map[string][]byte{}}
-	for name, script := range map[string]string{"web": webJS, "socket": socketJS, "signal": signalJS} {
+	for name, script := range map[string]string{"web": webJS, "socket": socketJS, "signal": signalJS, "bytes.js": bytesJS} {
 		if own.parts[name], err = e.compile(script); err != nil {
 			return ownScripts{}, fmt.Errorf("compile %s.js: %w", name, err)
 		}

@@ -8,7 +8,7 @@
 // are answered later through settle; ask begins a durable operation, which is answered later through tell, and says
 // whether its function is to run, which end tells the end of; done, invalid, fail and snooze end the call; module
 // answers look; send and close are of a consumer's connection; soft is how many milliseconds are left to the soft
-// timeout; web, socket and signal load the rest of this.
+// timeout; chunk and data hand over a result of bytes; web, socket, signal and bytes.js load the rest of this.
 (() => {
   "use strict";
   const host = globalThis.__millrace_host;
@@ -16,7 +16,7 @@
   const { parse, stringify } = JSON;
   const { defineProperty, freeze } = Object;
   const apply = Reflect.apply;
-  const PromiseOf = Promise, ErrorOf = Error, DateOf = Date, StringOf = String;
+  const PromiseOf = Promise, ErrorOf = Error, DateOf = Date, StringOf = String, BufferOf = ArrayBuffer;
   const then = Promise.prototype.then;
 
   // ---- operations: promises that the host settles
@@ -228,10 +228,14 @@
     host("fail", name, message, stack, retryable, soft, operations(error).join());
   };
 
+  const { isView } = ArrayBuffer;
   const output = (value) => {
     if (value === undefined) return "null";
     let text;
     try {
+      if (bytesMade !== undefined || isView(value) || value instanceof BufferOf) {
+        if (bytes().conclude(value)) return undefined;
+      }
       text = stringify(value);
     } catch (error) {
       const { name, message } = describe(error);
@@ -297,6 +301,7 @@
     attempt: call.attempt,
     maxAttempts: call.maxAttempts,
     event: call.event,
+    bytes: (data, type) => bytes().make(data, type),
     get signal() {
       if (softSignal === undefined) signals();
       return softSignal;
@@ -377,6 +382,17 @@
     });
     host("signal");
     delete globalThis.__millrace_signal;
+  };
+  let bytesMade; // once somebody has asked for it
+  const bytes = () => {
+    if (bytesMade === undefined) {
+      define("__millrace_bytes", (install) => {
+        bytesMade = install({ host });
+      });
+      host("bytes.js");
+      delete globalThis.__millrace_bytes;
+    }
+    return bytesMade;
   };
   const later = (load, names) => {
     for (const name of names) {

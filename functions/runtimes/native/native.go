@@ -42,7 +42,7 @@ func From(ctx context.Context) Current {
 }
 
 // Handle makes a Func of a function on Go types. Input is decoded strictly: unknown fields and trailing text are
-// mistakes. An error that is no *jobs.Failure fails the attempt with code exception and is retried.
+// mistakes. A result of type jobs.Bytes is stored as it is. An error that is no *jobs.Failure fails the attempt with code exception and is retried.
 func Handle[In, Out any](fn func(ctx context.Context, input In) (Out, error)) Func {
 	return func(ctx context.Context, raw json.RawMessage) (json.RawMessage, error) {
 		input, err := decode[In](raw)
@@ -55,6 +55,10 @@ func Handle[In, Out any](fn func(ctx context.Context, input In) (Out, error)) Fu
 			return nil, err
 		}
 
+		if bytes, is := any(output).(jobs.Bytes); is {
+			return giveBytes(ctx, bytes)
+		}
+
 		encoded, err := json.Marshal(output)
 		if err != nil {
 			return nil, &jobs.Failure{Code: jobs.CodeInvalidOutput, Message: "the output is not JSON: " + err.Error()}
@@ -62,6 +66,22 @@ func Handle[In, Out any](fn func(ctx context.Context, input In) (Out, error)) Fu
 
 		return encoded, nil
 	}
+}
+
+// giveBytes is the end of a function whose result is bytes.
+func giveBytes(ctx context.Context, bytes jobs.Bytes) (json.RawMessage, error) {
+	current, _ := ctx.Value(currentKey{}).(Current)
+	if current.Bytes == nil {
+		return nil, &jobs.Failure{Code: jobs.CodeInvalidOutput, Message: "this call cannot return bytes"}
+	}
+
+	if bytes.Data == nil {
+		bytes.Data = []byte{}
+	}
+
+	*current.Bytes = bytes
+
+	return nil, nil
 }
 
 func decode[In any](raw json.RawMessage) (In, error) {

@@ -27,7 +27,7 @@ func Timeout(d time.Duration) Option { return func(s *jobs.Settings) { s.Timeout
 
 // SoftTimeout, shorter than Timeout, ends the function's context before the
 // attempt is ended, with the cause jobs.ErrSoftTimeout. The function may still
-// clean up, for which Call(ctx).Grace is the context, and return.
+// clean up, for which Current(ctx).Grace is the context, and return.
 func SoftTimeout(d time.Duration) Option { return func(s *jobs.Settings) { s.SoftTimeout = d } }
 
 // Backoff is how long a job waits between two attempts.
@@ -60,7 +60,7 @@ func Retention(r jobs.Retention) Option { return func(s *jobs.Settings) { s.Rete
 //
 // The input is decoded strictly: one with unknown fields or of another shape
 // fails its job, without another attempt. An error of fn fails the attempt and
-// is retried unless it is a *jobs.Failure that says otherwise. Call(ctx) gives
+// is retried unless it is a *jobs.Failure that says otherwise. Current(ctx) gives
 // fn the job's id, its progress and its log.
 func Handle[In, Out any](app *App, name string, fn func(ctx context.Context, input In) (Out, error), options ...Option) {
 	var settings jobs.Settings
@@ -72,7 +72,7 @@ func Handle[In, Out any](app *App, name string, fn func(ctx context.Context, inp
 	})
 }
 
-// Call is the job that a Go function is running as, and what it may do:
+// Current is the job that a Go function is running as, and what it may do:
 // Progress, Log, Publish, Enqueue. It panics for a context that no function was
 // given.
-func Call(ctx context.Context) native.Current { return native.From(ctx) }
+func Current(ctx context.Context) native.Current { return native.From(ctx) }

@@ -47,7 +47,7 @@ func TestGoFunctionRunsAsAJob(t *testing.T) {
 	app, err := millrace.New(configure(testdb.New(t)))
 	require.NoError(t, err)
 	millrace.Handle(app, "greet", func(ctx context.Context, in greeting) (string, error) {
-		call := millrace.Call(ctx)
+		call := millrace.Current(ctx)
 		call.Progress(50, "half way")
 		return "Hello, " + in.Name + "!", call.Publish(ctx, "greetings", json.RawMessage(`"sent"`))
 	}, millrace.Timeout(5*time.Second))

@@ -16,6 +16,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/jobs/steps"
 )
 
 var (
@@ -47,11 +48,12 @@ type sweeper struct {
 	every    time.Duration
 	meters   *meters
 	observe  observer
+	steps    *steps.Store
 }
 
 func newSweeper(cfg *Config, l *lease, held *attempts) *sweeper {
 	return &sweeper{
-		pool: cfg.Pool, client: cfg.NodeID, lease: l, attempts: held, log: cfg.Logger, every: sweepEvery,
+		pool: cfg.Pool, steps: steps.New(cfg.Pool), client: cfg.NodeID, lease: l, attempts: held, log: cfg.Logger, every: sweepEvery,
 	}
 }
 
@@ -80,6 +82,7 @@ func (s *sweeper) loop(ctx context.Context) {
 		if time.Since(forgot) > forgetEvery && !failing {
 			_, _ = s.pool.Exec(ctx, nodeForgetSQL) // the next time will do as well
 			_, _ = s.pool.Exec(ctx, limitsForgetSQL)
+			_ = s.steps.Expire(ctx, eventsFor)
 			forgot = time.Now()
 		}
 

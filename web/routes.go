@@ -115,7 +115,7 @@ const (
 func (s *Server) table() []Route {
 	var all []Route
 	for _, part := range [][]Route{
-		s.jobRoutes(), s.steeringRoutes(), s.seeingRoutes(), s.queueRoutes(), s.scheduleRoutes(), s.callbackRoutes(), s.functionRoutes(), s.channelRoutes(), s.doorRoutes(), s.consumerRoutes(), s.namespaceRoutes(), s.keyRoutes(), s.operationRoutes(), s.pageRoutes(),
+		s.jobRoutes(), s.steeringRoutes(), s.durableRoutes(), s.seeingRoutes(), s.queueRoutes(), s.scheduleRoutes(), s.callbackRoutes(), s.functionRoutes(), s.channelRoutes(), s.doorRoutes(), s.consumerRoutes(), s.namespaceRoutes(), s.keyRoutes(), s.operationRoutes(), s.pageRoutes(),
 	} {
 		all = append(all, part...)
 	}

@@ -196,3 +196,18 @@ func (n *node) wake(id int64) {
 	n.exec("update millrace.job_step set due_at = now() where job_id = $1 and state = 'waiting' and kind = 'sleep'", id)
 	n.exec("update millrace.river_job set scheduled_at = now() where id = $1 and state = 'scheduled'", id)
 }
+
+// children are the jobs that a job called, in order.
+func (n *node) children(id int64) (list []int64) {
+	n.t.Helper()
+	found, err := n.Jobs.Steps(n.t.Context(), id, 0, 10_000)
+	require.NoError(n.t, err)
+
+	for _, step := range found {
+		if step.Child != 0 {
+			list = append(list, step.Child)
+		}
+	}
+
+	return list
+}

@@ -269,6 +269,10 @@ func (r *Run) Err() error {
 
 // Opened reports whether the function has used anything durable in this attempt.
 func (r *Run) Opened() bool {
+	if r == nil {
+		return false
+	}
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 

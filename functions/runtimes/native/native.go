@@ -139,7 +139,12 @@ func (*Runner) Invoke(ctx context.Context, program runtimes.Program, call runtim
 		defer cancel()
 	}
 
-	if output, err = fn(own, call.Input); err != nil {
+	output, err = fn(own, call.Input)
+	if run := host.Steps(); run.Opened() {
+		output, err = conclude(ctx, run, output, err)
+	}
+
+	if err != nil {
 		return nil, failure(own, err)
 	}
 
@@ -149,6 +154,10 @@ func (*Runner) Invoke(ctx context.Context, program runtimes.Program, call runtim
 // failure is what a function's error means for its attempt. own is the context that the function had.
 func failure(own context.Context, err error) error {
 	if _, is := errors.AsType[*jobs.Failure](err); is {
+		return err
+	}
+
+	if _, is := errors.AsType[*jobs.Suspension](err); is {
 		return err
 	}
 

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/millrace-dev/millrace/functions"
 	"github.com/millrace-dev/millrace/internal/safedial"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/realtime"
@@ -62,6 +63,10 @@ type Config struct {
 	// Namespaces are the families of channels; empty means
 	// realtime.DefaultNamespaces. "job" and "jobs" are the App's own.
 	Namespaces []realtime.Namespace
+
+	// Processes says what functions in Python, Node and other languages, which run in
+	// child processes, may use.
+	Processes functions.ProcessConfig
 
 	// SkipMigrations leaves the schema alone. Start then fails on a database
 	// that is behind.

@@ -132,7 +132,7 @@ func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 		return err
 	}
 	p.functions, err = functions.New(functions.Config{
-		Pool: p.pool, Listener: p.listener, Publisher: &p.links, Enqueuer: &p.links, Logger: p.cfg.Logger,
+		Pool: p.pool, Listener: p.listener, Publisher: &p.links, Enqueuer: &p.links, Process: p.cfg.Processes, Logger: p.cfg.Logger,
 	})
 	if err != nil {
 		return fmt.Errorf("make functions: %w", err)

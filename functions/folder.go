@@ -20,7 +20,8 @@ var functionKinds = map[string]bool{
 }
 
 // ScanFolder reads a folder of functions from the disk: orders/charge.ts becomes orders.charge, with the files that it
-// imports and a bundle of the packages that it imports from node_modules.
+// imports and a bundle of the packages that it imports from node_modules. Functions in Python, Node and as commands come
+// with the files that they import or name; their packages are those of the instance.
 //
 // It reads nothing outside dir except packages: a symbolic link that leads out of dir counts as missing, and one to a
 // folder is not followed. Files with mistakes are part of the result, for Deploy to report; mistakes in names and

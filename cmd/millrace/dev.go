@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millrace-dev/millrace"
+	"github.com/millrace-dev/millrace/functions"
 	"github.com/millrace-dev/millrace/internal/auth"
 	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/migrations"
@@ -92,7 +93,8 @@ func (d *devCmd) serve(ctx context.Context, out *streams, db devDatabase, key st
 	app, err := millrace.New(millrace.Config{
 		Tokens:      issuer,
 		DatabaseURL: db.url, Addr: d.Addr, AllowedOrigins: d.AllowedOrigins, DrainTimeout: drainLimit, AllowPrivateCallbacks: true,
-		Version: version, Logger: d.logger(out.err),
+		Processes: functions.ProcessConfig{Folder: d.Functions},
+		Version:   version, Logger: d.logger(out.err),
 	})
 	if err != nil {
 		return usagef("%v", err)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/millrace-dev/millrace"
+	"github.com/millrace-dev/millrace/functions"
 	"github.com/millrace-dev/millrace/jobs"
 )
 
@@ -28,6 +29,8 @@ type serveCmd struct {
 	AllowPrivateCallbacks bool           `env:"MILLRACE_ALLOW_PRIVATE_CALLBACKS" help:"Let callbacks go to private addresses, any port, and http: only where everybody who may submit jobs is trusted."`
 	AllowHTTPCallbacks    bool           `name:"allow-http-callbacks" env:"MILLRACE_ALLOW_HTTP_CALLBACKS" help:"Let callbacks go to public addresses by http too."`
 	Queues                map[string]int `default:"default=100" mapsep:"," placeholder:"NAME=N" help:"Queues to work on, and how many jobs of each to run at once. Default: ${default}."`
+	Sandbox               string         `env:"MILLRACE_SANDBOX" enum:"auto,require,off" default:"auto" help:"What shuts functions in that run in processes (Python, Node, commands): ${enum}. Auto is as much as the kernel has, require runs none without all of it. Default: ${default}."`
+	Packages              string         `env:"MILLRACE_PACKAGES" type:"existingdir" placeholder:"DIR" help:"Folder whose .venv and node_modules functions in Python and Node use. VIRTUAL_ENV goes before."`
 	Keep                  keepFlag       `env:"MILLRACE_KEEP" placeholder:"STATE=TIME,…" help:"How long finished jobs are kept whose function does not say it: completed=1d,failed=30d,cancelled=7d, which is the default. 0 is not at all, forever is for ever."`
 }
 
@@ -56,6 +59,7 @@ func (s *serveCmd) Run(ctx context.Context, out *streams) error {
 		AllowPrivateCallbacks: s.AllowPrivateCallbacks,
 		AllowHTTPCallbacks:    s.AllowHTTPCallbacks,
 		Retention:             jobs.Retention(s.Keep),
+		Processes:             functions.ProcessConfig{Sandbox: s.Sandbox, Folder: s.Packages},
 		Logger:                s.logger(out.err),
 	})
 	if err != nil {

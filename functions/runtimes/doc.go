@@ -15,6 +15,7 @@
 //
 //	native   Go functions registered by the program itself
 //	js       JavaScript and TypeScript on an engine in the process, a fresh VM for each call
+//	process  Python, Node and commands in child processes, which functions are deployed to as python, node and command
 //
 // # Imports
 //

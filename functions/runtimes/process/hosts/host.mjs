@@ -3,6 +3,7 @@
 // The arguments are the two file descriptors that carry the protocol. Descriptors 1 and 2 go to the job's log, and what
 // is written by process.stdout and process.stderr goes there line by line, with the call that wrote it.
 import { AsyncLocalStorage } from "node:async_hooks";
+import { spawnSync } from "node:child_process";
 import crypto from "node:crypto";
 import fs from "node:fs";
 import net from "node:net";
@@ -192,7 +193,11 @@ process.on("unhandledRejection", stray);
 
 const placeOf = (error, entry) => {
   const escaped = root.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const found = new RegExp(`(?:file://)?${escaped}/([^\\s:()]+):(\\d+)(?::(\\d+))?`).exec(error?.stack ?? "");
+  const place = new RegExp(`(?:file://)?${escaped}/([^\\s:()]+):(\\d+)(?::(\\d+))?`);
+  let found = place.exec(error?.stack ?? "");
+  if (!found && error instanceof SyntaxError) { // of a module, whose place Node tells on its standard error alone
+    found = place.exec(String(spawnSync(process.execPath, ["--check", path.join(root, entry)]).stderr));
+  }
   return found ? { file: found[1], line: +found[2], column: +(found[3] ?? 1) } : { file: entry, line: 0, column: 0 };
 };
 

@@ -3,15 +3,14 @@ package jobs
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/millrace-dev/millrace/internal/telemetry"
 )
@@ -26,20 +25,14 @@ type dispatchArgs struct{}
 func (dispatchArgs) Kind() string { return dispatchKind }
 
 const (
-	// ignoredGrace is how long an attempt whose context ended may go on before its slot is given to others.
-	// Its goroutine stays until the function returns; what that brings is not recorded.
-	ignoredGrace = 5 * time.Second
-	// drainGrace is the same at the end of a drain, when somebody waits for the process to end.
-	drainGrace = time.Second
-
 	unknownWait = 2 * time.Second
 	// youngFor is how long ago a job may have become due for its function to be on its way yet.
 	youngFor    = 3 * time.Second
 	unknownPoll = 50 * time.Millisecond
 )
 
-// dispatcher is River's only worker: it runs one attempt, has its outcome recorded and returns to River, which
-// then has nothing left to record.
+// dispatcher is River's only worker, or stands in its place (middleware): it runs one attempt, has its outcome recorded
+// and returns to River, which then has nothing left to record.
 type dispatcher struct {
 	river.WorkerDefaults[dispatchArgs]
 
@@ -52,7 +45,7 @@ type dispatcher struct {
 	reporter  func(id int64, attempt int) *runReporter
 	steps     func(a *attempt, version, traceparent string) *stepLog
 	maxOutput int
-	stock     bool // River completes the job itself
+	around    []rivertype.WorkerMiddleware // the way here; none in the stock mode, where River calls Work
 	log       *slog.Logger
 	meters    *meters
 	tracer    *telemetry.Tracer
@@ -61,66 +54,81 @@ type dispatcher struct {
 // NextRetry is asked in the stock mode only.
 func (d *dispatcher) NextRetry(job *river.Job[dispatchArgs]) time.Time { return job.ScheduledAt }
 
-// Work runs the attempt that the claim left in memory.
+// Middleware is asked by River for each job.
+func (d *dispatcher) Middleware(*rivertype.JobRow) []rivertype.WorkerMiddleware { return d.around }
+
+// attend runs the attempt that the claim left in memory, and returns when its outcome is recorded. All of it happens in
+// another goroutine, whose stack has grown to what functions need: this one is fresh, and a stack grows by copying.
+func (d *dispatcher) attend(ctx context.Context, row *rivertype.JobRow) {
+	a := d.attempts.get(row.ID, row.Attempt)
+	if a == nil {
+		return // taken away as lost before River came to it
+	}
+
+	item := newFinishing(a)
+	d.runners.run(func() { d.observe(ctx, item, d.finisher.add) })
+	<-item.done
+	d.attempts.remove(a)
+
+	if item.err != nil && !errors.Is(item.err, errSuperseded) {
+		d.log.WarnContext(ctx, "jobs: the outcome of an attempt was not recorded",
+			"job_id", a.id, "function", a.function, "attempt", a.number, "err", item.err)
+	}
+}
+
+// Work runs an attempt in the stock mode, where River records its outcome. It hears of one whose row is somebody else's
+// too: it goes by the id alone, and must not take a job for completed that never was.
 func (d *dispatcher) Work(ctx context.Context, job *river.Job[dispatchArgs]) error {
 	a := d.attempts.get(job.ID, job.Attempt)
 	if a == nil {
-		return d.superseded() // taken away as lost before River came to it
+		return errSuperseded
 	}
 
-	defer d.attempts.remove(a)
+	item := newFinishing(a)
+	d.runners.run(func() { d.observe(ctx, item, func(item *finishing) { item.settle(nil) }) })
+	<-item.done
+	d.attempts.remove(a)
 
+	if item.err != nil {
+		return item.err
+	}
+
+	return a.tellRiver(ctx, job.JobRow, item.out)
+}
+
+// observe runs the attempt and has it seen. What came of it goes to record, which settles it later: while an outcome
+// waits for Postgres, the function's goroutine has the next one to run.
+func (d *dispatcher) observe(ctx context.Context, item *finishing, record func(*finishing)) {
+	a := item.attempt
 	a.begin()
 	d.announcer.begun(a)
 
 	ctx, span := d.trace(ctx, a)
-	out := d.run(ctx, a)
-	a.end()
-	endSpan(span, out)
 
-	if errors.Is(a.whyStopped(), errSuperseded) {
-		return d.superseded()
-	}
+	d.run(ctx, item, func(out outcome) {
+		a.end()
+		endSpan(span, out)
 
-	if d.stock {
-		return a.tellRiver(ctx, job.JobRow, out)
-	}
+		if errors.Is(a.whyStopped(), errSuperseded) {
+			item.settle(errSuperseded)
 
-	if err := d.finisher.finish(a, out); err != nil {
-		d.log.WarnContext(ctx, "jobs: the outcome of an attempt was not recorded",
-			"job_id", a.id, "function", a.function, "attempt", a.number, "err", err)
-	}
+			return
+		}
 
-	return nil
+		item.out = out
+		record(item)
+	})
 }
 
-// superseded is what River hears of an attempt whose row is somebody else's. Nothing will do, except in the stock
-// mode: there River records what it hears, by the id alone, and must not take a job for completed that never was.
-func (d *dispatcher) superseded() error {
-	if d.stock {
-		return errSuperseded
-	}
+// run resolves the function and executes it within its time. What came of it goes to conclude, once.
+func (d *dispatcher) run(ctx context.Context, item *finishing, conclude func(outcome)) {
+	a := item.attempt
 
-	return nil
-}
-
-// run resolves the function, executes it within its time and says what came of it.
-func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 	settings, err := d.resolve(ctx, a)
-	if errors.Is(err, ErrUnknownFunction) {
-		return a.unknown()
-	}
+	if out, over := d.unfit(ctx, a, settings, err); over {
+		conclude(out)
 
-	if err != nil {
-		return a.stopped(a.whyEnded(ctx), failureOf(err), 0, settings)
-	}
-
-	if settings.Elsewhere {
-		return d.handOn(ctx, a)
-	}
-
-	if failure := settings.Schema.invalidInput(a); failure != nil {
-		return a.failed(failure, settings)
+		return
 	}
 
 	settings.Version = cmp.Or(a.run.Steps.Version, settings.Version)
@@ -142,13 +150,36 @@ func (d *dispatcher) run(ctx context.Context, a *attempt) outcome {
 		run.Soft = deadline.Add(soft - timeout)
 	}
 
-	result := d.execute(ctx, a, run)
-	if result.failure == nil && run.Bytes.Data != nil {
-		result.output, result.failure = d.keep(ctx, a, &run.Bytes)
+	d.execute(ctx, item, run, func(result result) {
+		if result.failure == nil && run.Bytes.Data != nil {
+			result.output, result.failure = d.keep(ctx, a, &run.Bytes)
+		}
+
+		report.close(context.WithoutCancel(ctx)) // its logs are in the table before its end is seen
+		conclude(d.outcomeOf(ctx, a, result, timeout, settings))
+	})
+}
+
+// unfit is the outcome of an attempt whose function cannot be called, if that is so.
+func (d *dispatcher) unfit(ctx context.Context, a *attempt, settings Settings, err error) (_ outcome, unfit bool) {
+	switch {
+	case errors.Is(err, ErrUnknownFunction):
+		return a.unknown(), true
+	case err != nil:
+		return a.stopped(a.whyEnded(ctx), failureOf(err), 0, settings), true
+	case settings.Elsewhere:
+		return d.handOn(ctx, a), true
 	}
 
-	report.close(context.WithoutCancel(ctx)) // its logs are in the table before its end is seen
+	if failure := settings.Schema.invalidInput(a); failure != nil {
+		return a.failed(failure, settings), true
+	}
 
+	return outcome{}, false
+}
+
+// outcomeOf is what becomes of an attempt whose function brought result.
+func (d *dispatcher) outcomeOf(ctx context.Context, a *attempt, result result, timeout time.Duration, settings Settings) outcome {
 	switch {
 	case result.failure == nil:
 		return a.completed(result.output, d.maxOutput, settings)
@@ -193,94 +224,4 @@ func firstPositive(durations ...time.Duration) time.Duration {
 	}
 
 	return 0
-}
-
-type result struct {
-	output  json.RawMessage
-	failure *Failure
-	unknown bool // the function went away between Resolve and Execute
-	unbegun bool // the function found no room to run in
-
-	suspension  *Suspension // the function goes on later
-	interrupted bool        // by no fault of the function
-}
-
-// execute calls the executor in a goroutine of its own: a function that ends its goroutine must not take River's
-// with it, whose slot would be lost, and one that ignores the end of its context must not hold the slot for ever.
-func (d *dispatcher) execute(ctx context.Context, a *attempt, run *Run) result {
-	done := make(chan result, 1)
-
-	d.runners.run(func() { d.call(ctx, run, done) })
-
-	select {
-	case r := <-done:
-		return r
-	case <-ctx.Done():
-	}
-
-	grace := ignoredGrace
-	if errors.Is(a.whyEnded(ctx), errDraining) {
-		grace = drainGrace
-	}
-
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-
-	select {
-	case r := <-done:
-		return r
-	case <-timer.C:
-	}
-
-	d.log.ErrorContext(ctx, "jobs: a function ignores the end of its context and is left to itself",
-		"job_id", a.id, "function", a.function, "attempt", a.number, "err", a.whyEnded(ctx))
-
-	return result{failure: &Failure{
-		Code: CodeTimeout, Message: "the function did not stop when its context ended", Retryable: true,
-	}}
-}
-
-// call runs the executor and sends exactly one result, whatever the function does.
-func (d *dispatcher) call(ctx context.Context, run *Run, done chan<- result) {
-	var (
-		r        result
-		returned bool
-	)
-
-	defer func() {
-		if !returned {
-			r = result{failure: panicFailure(recover())}
-		}
-		done <- r
-	}()
-
-	output, err := d.executor.Execute(ctx, run)
-	if err == nil {
-		r.output = output
-	} else {
-		r.failure = failureOf(err)
-		r.unknown = errors.Is(err, ErrUnknownFunction) && d.gone(ctx, run.Function)
-		r.unbegun = errors.Is(err, ErrNotBegun)
-		r.suspension = suspensionOf(err)
-		r.interrupted = errors.Is(err, ErrInterrupted)
-	}
-
-	returned = true
-}
-
-// gone tells a function that went away from one that submitted a job of an unknown one: its error is the same.
-func (d *dispatcher) gone(ctx context.Context, function string) bool {
-	_, err := d.executor.Resolve(ctx, function)
-
-	return errors.Is(err, ErrUnknownFunction)
-}
-
-// panicFailure describes a panic. A nil value is runtime.Goexit, since panic(nil) carries an error.
-func panicFailure(value any) *Failure {
-	message := "the function ended its goroutine (runtime.Goexit)"
-	if value != nil {
-		message = fmt.Sprint(value)
-	}
-
-	return failureOf(&Failure{Code: CodePanic, Message: message, Stack: string(debug.Stack()), Retryable: true})
 }

@@ -48,8 +48,8 @@
 //     (A user's retry raises the limit and leaves the number.) So a late outcome, or one that is sent twice because its
 //     answer was lost, finds no row. Where the process does claim again what it handed back, the pair comes again, and
 //     if just then the answer to the hand-back was lost, at worst the job runs once more.
-//   - River learns that a job is done only after the outcome was committed. Its own completion, which knows no
-//     attempts, is swallowed (pilot.go).
+//   - River learns that a job is done only after the outcome was committed, and is given nothing to record
+//     (middleware.go). Its own completion, which knows no attempts, would be swallowed (pilot.go).
 //   - What a node runs is in its memory from the claim on. A running row in its name that it does not know, and an
 //     attempt in memory whose row is somebody else's, are both found by the sweeper and put right.
 //   - A node is alive for ten seconds after its last heartbeat, by the clock of Postgres. One that cannot renew its
@@ -105,7 +105,7 @@
 // # Parts
 //
 // Submission: submitter groups, inserter inserts. Running: River's client claims through pilot and claimer, dispatcher
-// runs one attempt, finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive,
+// runs one attempt in a goroutine that is used again (runners), finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive,
 // sweeper looks for lost attempts, operator works on bulk operations, retention deletes old jobs, promoter makes waiting
 // jobs available on time, follower looks for what transactions have enqueued, scheduler fires schedules. Seeing: watcher,
 // and queries.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -37,6 +38,16 @@ type finishing struct {
 	body    []byte // what of it goes into the statement's JSON
 	err     error  // valid once done is closed
 	done    chan struct{}
+
+	decided atomic.Bool // the function has returned, or was left to itself: one of both is the outcome
+}
+
+func newFinishing(a *attempt) *finishing { return &finishing{attempt: a, done: make(chan struct{})} }
+
+// settle lets who waits for the end of the attempt go on.
+func (item *finishing) settle(err error) {
+	item.err = err
+	close(item.done)
 }
 
 // finisher records outcomes in groups: while one transaction commits the next one gathers, so that an idle node
@@ -79,16 +90,27 @@ func (f *finisher) Start(ctx context.Context) error {
 	return nil
 }
 
-// finish returns when the outcome is committed, with errFenced when it was not ours to record any more, or with
-// errGivenUp after Stop.
+// finish records an outcome and returns when that is committed. Its errors are those of add.
 func (f *finisher) finish(a *attempt, out outcome) error {
-	item := &finishing{attempt: a, out: out, body: finishBody(a, out), done: make(chan struct{})}
+	item := newFinishing(a)
+	item.out = out
+	f.add(item)
+	<-item.done
+
+	return item.err
+}
+
+// add has an outcome recorded. Its item is settled when that is committed, with errFenced when it was not ours to
+// record any more, or with errGivenUp after Stop.
+func (f *finisher) add(item *finishing) {
+	item.body = finishBody(item.attempt, item.out)
 
 	f.mu.Lock()
 	if f.stopped {
 		f.mu.Unlock()
+		item.settle(errGivenUp)
 
-		return errGivenUp
+		return
 	}
 
 	f.pending = append(f.pending, item)
@@ -98,10 +120,6 @@ func (f *finisher) finish(a *attempt, out outcome) error {
 	case f.wake <- struct{}{}:
 	default:
 	}
-
-	<-item.done
-
-	return item.err
 }
 
 func (f *finisher) loop(ctx context.Context) {

@@ -2,8 +2,10 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -203,6 +205,69 @@ func TestRiversCompletionRecordsNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, rows)
 	require.Equal(t, before, rowText(t, db, a.id))
+}
+
+// listeningPilot counts the outcomes that River wants to record.
+type listeningPilot struct {
+	*pilot
+
+	told atomic.Int64
+}
+
+func (p *listeningPilot) JobSetStateIfRunningMany(
+	_ context.Context, _ riverdriver.Executor, params *riverdriver.JobSetStateIfRunningManyParams,
+) ([]*rivertype.JobRow, error) {
+	p.told.Add(int64(len(params.ID)))
+
+	return nil, nil
+}
+
+// Its completer would keep each for a tick, and send a batch of them to nowhere.
+func TestRiverIsNotToldWhatIsRecorded(t *testing.T) {
+	t.Parallel()
+
+	told := func(around bool) int64 {
+		db, functions := testdb.New(t), newFunctions()
+		functions.deploy("noop", returns(`null`))
+		functions.deploy("fails", func(context.Context, *Run) (json.RawMessage, error) { return nil, &Failure{Code: "Sad"} })
+
+		s := newNode(t, db, functions)
+		hooks, _ := newTestPilot(db)
+		hooks.claimer.client, hooks.claimer.attempts = s.cfg.NodeID, s.attempts
+		ears := &listeningPilot{pilot: hooks}
+
+		d := &dispatcher{
+			pool: s.pool, executor: functions, attempts: s.attempts, finisher: s.worker.finisher,
+			announcer: newAnnouncer(s.pool, s.log), runners: newRunners(), reporter: s.reporter, steps: s.stepLog,
+			maxOutput: s.cfg.MaxInput, log: s.log,
+		}
+		if around {
+			d.around = []rivertype.WorkerMiddleware{&middleware{dispatcher: d}}
+		}
+
+		client, err := newRiverWith(&s.cfg, d, newWaker(), ears)
+		require.NoError(t, err)
+
+		s.worker.client = client
+		require.NoError(t, s.Start(t.Context()))
+
+		noop, failing := submit(t, s, "noop"), submit(t, s, "fails")
+
+		if around {
+			await(t, db, noop, StateCompleted)
+			await(t, db, failing, StateFailed)
+		} else {
+			await(t, db, noop, StateRunning)
+		}
+
+		stopNode(t, s, patience) // its completer sends what it has
+		require.NoError(t, d.runners.Stop(t.Context()))
+
+		return ears.told.Load()
+	}
+
+	require.Zero(t, told(true))
+	require.NotZero(t, told(false), "it would be, by the worker")
 }
 
 func TestRiversRescuerFindsNothing(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivershared/riverpilot"
+	"github.com/riverqueue/river/rivertype"
 )
 
 const (
@@ -30,6 +31,21 @@ const (
 // newRiver makes the River client that works on the queues. It also takes part in River's maintenance:
 // reindexing, the scheduler.
 func newRiver(cfg *Config, worker *dispatcher, waker *waker, mayClaim func() bool) (*river.Client[pgx.Tx], error) {
+	if cfg.StockDriver {
+		return newRiverWith(cfg, worker, waker, &stockPilot{attempts: worker.attempts, mayClaim: mayClaim})
+	}
+
+	worker.around = []rivertype.WorkerMiddleware{&middleware{dispatcher: worker}}
+
+	return newRiverWith(cfg, worker, waker, &pilot{
+		claimer:  newClaimer(cfg.Pool, cfg.NodeID, worker.attempts, waker, cfg.Logger),
+		meters:   worker.meters,
+		mayClaim: mayClaim,
+	})
+}
+
+// newRiverWith is newRiver with the hooks given.
+func newRiverWith(cfg *Config, worker *dispatcher, waker *waker, hooks riverpilot.Pilot) (*river.Client[pgx.Tx], error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, worker)
 
@@ -59,15 +75,6 @@ func newRiver(cfg *Config, worker *dispatcher, waker *waker, mayClaim func() boo
 		},
 		Queues:  queues,
 		Workers: workers,
-	}
-
-	var hooks riverpilot.Pilot = &pilot{
-		claimer:  newClaimer(cfg.Pool, cfg.NodeID, worker.attempts, waker, cfg.Logger),
-		meters:   worker.meters,
-		mayClaim: mayClaim,
-	}
-	if cfg.StockDriver {
-		hooks = &stockPilot{attempts: worker.attempts, mayClaim: mayClaim}
 	}
 
 	client, err := river.NewClient(&driver{

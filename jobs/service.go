@@ -102,7 +102,6 @@ func (s *Service) assemble() error {
 		reporter:  s.reporter,
 		steps:     s.stepLog,
 		maxOutput: s.cfg.MaxInput,
-		stock:     s.cfg.StockDriver,
 		log:       s.log,
 		meters:    s.meters,
 		tracer:    s.cfg.Tracer,

@@ -61,12 +61,9 @@ func TestTheStockDriverDoesTheSame(t *testing.T) {
 func TestTheStockDriverTakesNoLostAttemptForCompleted(t *testing.T) {
 	t.Parallel()
 
-	d := &dispatcher{attempts: newAttempts(), stock: true}
+	d := &dispatcher{attempts: newAttempts()}
 	job := &river.Job[dispatchArgs]{JobRow: &rivertype.JobRow{ID: 1, Attempt: 1}}
 	require.ErrorIs(t, d.Work(t.Context(), job), errSuperseded)
-
-	d.stock = false
-	require.NoError(t, d.Work(t.Context(), job), "its completions are swallowed")
 }
 
 func TestTheStockDriverDrainsToo(t *testing.T) {

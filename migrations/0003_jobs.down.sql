@@ -1,6 +1,7 @@
 drop trigger job_deleted on millrace.river_job;
 drop function millrace.job_deleted();
 drop table millrace.idempotency;
+drop table millrace.job_output;
 drop table millrace.job_log;
 
 alter table millrace.river_job reset (

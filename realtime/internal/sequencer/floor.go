@@ -21,6 +21,9 @@ const floorEach = time.Second
 // that then finds the outbox emptied has seen everything up to that last value. A
 // look that takes the oldest rows of a backlog has seen everything up to the last
 // of them.
+//
+// So a transaction that has written anything, anywhere on the server, and stays open
+// holds the floor where it is; looks then walk what was taken since it began.
 type floor struct {
 	value int64 // ids up to it are done
 

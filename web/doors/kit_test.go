@@ -50,7 +50,7 @@ type setup struct {
 	server fiber.Config
 	linger time.Duration // 0 is that of the doors
 	frames func(peer *doors.Peer) (doors.Frames, error)
-	tls    *tls.Config   // nil: the server speaks without
+	tls    *tls.Config // nil: the server speaks without
 }
 
 // credentialsOf is the tests' way of saying who asks: "Bearer ann" is the user ann, who may do everything but

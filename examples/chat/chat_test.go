@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/millrace-dev/millrace"
 	"github.com/millrace-dev/millrace/functions"
@@ -14,7 +15,14 @@ import (
 	"github.com/millrace-dev/millrace/millracetest"
 )
 
-func TestMain(m *testing.M) { testdb.Main(m) }
+func TestMain(m *testing.M) {
+	testdb.Main(m, // goroutines of libraries, which end or stay by themselves
+		goleak.IgnoreTopFunction("github.com/FZambia/eagle.(*Eagle).aggregate"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/centrifugal/centrifuge/internal/dissolve.(*Dissolver).runWorker"),
+	)
+}
 
 func TestChat(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,8 @@ type filterFlags struct {
 	Queue    string `help:"Jobs of this queue."`
 	Tag      string `help:"Jobs with this tag."`
 	Schedule string `help:"Jobs of this schedule."`
-	All      bool   `help:"All jobs, if nothing else is said."`
+	textFlags
+	All bool `help:"All jobs, if nothing else is said."`
 }
 
 func (f filterFlags) filter() apiclient.Filter {
@@ -30,7 +31,29 @@ func (f filterFlags) filter() apiclient.Filter {
 			filter[name] = value
 		}
 	}
+	f.add(filter)
 	return filter
+}
+
+// textFlags choose jobs by what was found out about them, in the words of jobs list.
+type textFlags struct {
+	Key    string    `name:"limit-key" placeholder:"KEY" help:"Jobs whose limits are counted by this key."`
+	Error  string    `placeholder:"TEXT" help:"Jobs with this text in their last failure."`
+	After  time.Time `placeholder:"TIME" help:"Jobs made at this time or later, such as 2026-01-31T08:00:00Z."`
+	Before time.Time `placeholder:"TIME" help:"Jobs made before this time."`
+}
+
+func (f textFlags) add(filter apiclient.Filter) {
+	for name, value := range map[string]string{"key": f.Key, "error": f.Error} {
+		if value != "" {
+			filter[name] = value
+		}
+	}
+	for name, at := range map[string]time.Time{"created_after": f.After, "created_before": f.Before} {
+		if !at.IsZero() {
+			filter[name] = at.Format(time.RFC3339Nano)
+		}
+	}
 }
 
 // given tells that something was said of which jobs are meant.
@@ -47,7 +70,7 @@ type bulkFlags struct {
 // run counts, asks, begins and follows.
 func (b bulkFlags) run(ctx context.Context, out *streams, client *apiclient.Client, bulk apiclient.Bulk, asJSON bool) error {
 	if !b.given() {
-		return usagef("say which jobs: --function, --state, --queue, --tag or --schedule, or --all")
+		return usagef("say which jobs: --function, --state, --queue, --tag, --schedule, --limit-key, --error, --after or --before, or --all")
 	}
 	bulk.Filter, bulk.All = b.filter(), b.All
 	var counted apiclient.Operation

@@ -82,6 +82,12 @@ func TestJobsBulkFlags(t *testing.T) {
 		`{"action":"purge","filter":{"schedule":"nightly"},"dry_run":true}`: {"purge", "--schedule", "nightly", "--dry-run"},
 		`{"action":"retry","filter":{"state":"failed","tag":"x"}}`:          {"dead", "requeue", "--tag", "x", "--yes"},
 		`{"action":"purge","filter":{"state":"failed"}}`:                    {"dead", "purge", "-y"},
+		`{"action":"purge","filter":{"created_before":"2026-01-31T08:00:00Z","error":"no luck","key":"acme","state":"failed"}}`: {
+			"dead", "purge", "--limit-key", "acme", "--error", "no luck", "--before", "2026-01-31T08:00:00Z", "-y",
+		},
+		`{"action":"retry","filter":{"created_after":"2026-01-31T08:00:00Z","key":"acme"}}`: {
+			"retry", "--limit-key", "acme", "--after", "2026-01-31T08:00:00Z", "-y",
+		},
 		`{"action":"cancel","filter":{"function":"f"}}`:                     {"cancel", "--function", "f", "-y"},
 		`{"action":"delete","filter":{"function":"f","state":"completed"}}`: {"delete", "--function", "f", "--state", "completed", "-y"},
 	} {

@@ -19,10 +19,14 @@ type deadFlags struct {
 	Queue    string `help:"Jobs of this queue."`
 	Tag      string `help:"Jobs with this tag."`
 	Schedule string `help:"Jobs of this schedule."`
+	textFlags
 }
 
 func (f deadFlags) filters() filterFlags {
-	return filterFlags{Function: f.Function, State: string(apiclient.StateFailed), Queue: f.Queue, Tag: f.Tag, Schedule: f.Schedule}
+	return filterFlags{
+		Function: f.Function, State: string(apiclient.StateFailed), Queue: f.Queue, Tag: f.Tag, Schedule: f.Schedule,
+		textFlags: f.textFlags,
+	}
 }
 
 type jobsDeadListCmd struct {
@@ -37,6 +41,7 @@ func (l *jobsDeadListCmd) Run(ctx context.Context, out *streams) error {
 	list := jobsListCmd{
 		clientFlags: l.clientFlags, jsonFlag: l.jsonFlag, Function: l.Function, State: string(apiclient.StateFailed),
 		Queue: l.Queue, Tag: l.Tag, Schedule: l.Schedule, Limit: l.Limit,
+		Key: l.Key, Error: l.Error, After: l.After, Before: l.Before,
 	}
 	return list.Run(ctx, out)
 }

@@ -28,7 +28,9 @@
 //	      +------- failed, attempts left ---------------+
 //
 // A user's retry leads from failed, cancelled, scheduled and retrying to queued. A job that was claimed by a node
-// without its function, which others have, goes from running to scheduled, at no attempt (hand_on.go). In the table the
+// without its function, which others have, goes from running to scheduled, at no attempt (hand_on.go). A function that
+// sleeps, waits or puts itself off goes from running to scheduled too (suspend.go, package steps), until its time or until
+// what it waits for wakes it. In the table the
 // states have River's names: scheduled (and pending), available, running, retryable, completed, discarded, cancelled.
 //
 // # An attempt
@@ -45,6 +47,7 @@
 //     attempted_by. A pair of number and process never comes again: each claim adds one to the number, each start of
 //     a process has an id of its own, and what makes the number smaller is a hand-back alone: of a drain, when the
 //     process begins no claim any more, and of an attempt whose function never began, which has nothing to record.
+//     A suspension keeps the number and raises the most attempts instead.
 //     (A user's retry raises the limit and leaves the number.) So a late outcome, or one that is sent twice because its
 //     answer was lost, finds no row. Where the process does claim again what it handed back, the pair comes again, and
 //     if just then the answer to the hand-back was lost, at worst the job runs once more.

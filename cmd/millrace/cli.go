@@ -24,6 +24,7 @@ type commandLine struct {
 	Queues      queuesCmd      `cmd:"" group:"jobs" help:"List, pause and resume queues."`
 	Schedules   schedulesCmd   `cmd:"" group:"jobs" help:"Make, list, pause and run schedules; preview cron expressions."`
 	Callbacks   callbacksCmd   `cmd:"" group:"jobs" help:"List and repeat the callbacks of a job; show and rotate their secret."`
+	Events      eventsCmd      `cmd:"" group:"jobs" help:"Send events to jobs that wait for them."`
 	Tail        tailCmd        `cmd:"" group:"realtime" help:"Print what happens on channels, live."`
 	Publish     publishCmd     `cmd:"" group:"realtime" help:"Publish a message to a channel."`
 	Channels    channelsCmd    `cmd:"" group:"realtime" help:"List channels, read history and presence."`

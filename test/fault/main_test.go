@@ -13,7 +13,7 @@ import (
 )
 
 // atOnce is how many of these tests run at a time, unless -parallel says it: they wait more than they work.
-const atOnce = 4
+const atOnce = 3
 
 // program builds the program under test when the first test wants it, and returns its path.
 var program = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // built once

@@ -84,7 +84,7 @@ func (c *child) enter(r *running) bool {
 // interrupt ends a call whose context has ended: first by asking, then by ending the process.
 func (c *child) interrupt(ctx context.Context, r *running) error {
 	reason := "cancelled"
-	if ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // contexts return it as it is
+	if ctx.Err() == context.DeadlineExceeded {
 		reason = "timeout"
 	}
 	c.stdin.send(signal{Type: "cancel", Call: r.id, Reason: reason})

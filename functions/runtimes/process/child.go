@@ -84,7 +84,7 @@ func (c *child) start(l *launch) error {
 
 	var files [6]*os.File
 	for i := 0; i < len(files); i += 2 {
-		if files[i], files[i+1], err = os.Pipe(); err != nil {
+		if files[i], files[i+1], err = os.Pipe(); err != nil { //nolint:gosec // i is even, and below 5
 			closeAll(files[:i])
 			return fmt.Errorf("make a pipe: %w", err)
 		}

@@ -15,3 +15,6 @@ func Unshut(c Config) Config {
 
 	return c
 }
+
+// Children is how many processes a runner has.
+func Children(r *Runner) int { return len(r.children()) }

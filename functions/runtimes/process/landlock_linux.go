@@ -67,7 +67,7 @@ func (l *launch) landlock() error {
 	}
 
 	attr, size := landlockHandles(version, l.Network)
-	ruleset, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), size, 0)
+	ruleset, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), size, 0) //nolint:gosec // the kernel reads it during the call
 	if errno != 0 {
 		return fmt.Errorf("make landlock's rules: %w", errno)
 	}
@@ -111,8 +111,8 @@ func allow(ruleset int, path string, access uint64) error {
 		access &= landlockFile
 	}
 
-	attr := unix.LandlockPathBeneathAttr{Allowed_access: access, Parent_fd: int32(file)} //nolint:gosec // descriptors are small
-	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&attr)), 0, 0, 0)
+	attr := unix.LandlockPathBeneathAttr{Allowed_access: access, Parent_fd: int32(file)}                                                                 //nolint:gosec // descriptors are small
+	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&attr)), 0, 0, 0) //nolint:gosec // as above
 	if errno != 0 {
 		return errno
 	}

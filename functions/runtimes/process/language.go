@@ -30,7 +30,8 @@ var readableOnline = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/host.conf"
 // launchOf says how a process of p is started.
 func (r *Runner) launchOf(p *program, root string, c *child) (*launch, error) {
 	shut := r.config.Sandbox != SandboxOff
-	if (r.config.Sandbox == SandboxRequire || p.config.Sandbox == SandboxRequire) && !(shut && r.contain.complete()) {
+	required := r.config.Sandbox == SandboxRequire || p.config.Sandbox == SandboxRequire
+	if required && (!shut || !r.contain.complete()) {
 		why := "its operator has turned the sandbox off"
 		if shut {
 			why = "it lacks " + r.contain.missing()

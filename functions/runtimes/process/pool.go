@@ -126,10 +126,7 @@ func (p *pool) grow() {
 
 	for p.serving()+p.starting < most && p.starting*each < len(p.waiting) {
 		p.starting++
-		if p.queueing.Err() != nil {
-			p.queueing, p.cancel = context.WithCancel(p.runner.ctx)
-		}
-		ctx := p.queueing
+		ctx := p.queue()
 		if !p.runner.start(func() { p.startChild(ctx) }) {
 			p.starting--
 			p.fail(ErrClosed)
@@ -137,6 +134,15 @@ func (p *pool) grow() {
 			return
 		}
 	}
+}
+
+// queue is the context of starts that wait for memory, which ends when nobody waits for a child any more.
+func (p *pool) queue() context.Context {
+	if p.queueing.Err() != nil {
+		p.queueing, p.cancel = context.WithCancel(p.runner.ctx)
+	}
+
+	return p.queueing
 }
 
 func (p *pool) serving() int {
@@ -270,16 +276,13 @@ func (p *pool) oldest() (*child, time.Time) {
 }
 
 // evict ends a child if it has no calls.
-func (p *pool) evict(c *child) bool {
+func (p *pool) evict(c *child) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
-	if c.taken > 0 || c.retired {
-		return false
+	if c.taken == 0 && !c.retired {
+		p.retire(c)
 	}
-	p.retire(c)
-
-	return true
 }
 
 // drop gives up a pool that nobody uses, with the version's files, and reports whether it did.

@@ -36,7 +36,7 @@ func jump(code uint16, k uint32, yes, no uint8) unix.SockFilter {
 }
 
 func refuse(errno unix.Errno) unix.SockFilter {
-	return statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ERRNO|uint32(errno))
+	return statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ERRNO|uint32(errno)) //nolint:gosec // small
 }
 
 // rules is the program that decides about each system call.
@@ -45,7 +45,7 @@ func rules(network bool) []unix.SockFilter {
 		read  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		equal = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 		least = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
-		any   = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
+		some  = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
 		end   = unix.BPF_RET | unix.BPF_K
 
 		x32 = 0x40000000 // numbers from here on are another table of amd64's
@@ -65,7 +65,7 @@ func rules(network bool) []unix.SockFilter {
 	}
 
 	return append(list,
-		jump(equal, unix.SYS_CLONE, 0, 3), statement(read, dataArg0), jump(any, namespaces, 0, 1), refuse(unix.EPERM),
+		jump(equal, unix.SYS_CLONE, 0, 3), statement(read, dataArg0), jump(some, namespaces, 0, 1), refuse(unix.EPERM),
 		statement(end, unix.SECCOMP_RET_ALLOW))
 }
 
@@ -75,7 +75,7 @@ func filtersCalls() bool {
 		return false
 	}
 	action := uint32(unix.SECCOMP_RET_ERRNO)
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action)))
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))) //nolint:gosec // the kernel reads it during the call
 
 	return errno == 0
 }
@@ -87,8 +87,9 @@ func filterCalls(network bool) error {
 	}
 
 	filter := rules(network)
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]} //nolint:gosec // some fifty
-	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&program))); errno != 0 {
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}                                           //nolint:gosec // some fifty
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&program))) //nolint:gosec // the kernel reads it during the call
+	if errno != 0 {
 		return fmt.Errorf("filter system calls: %w", errno)
 	}
 

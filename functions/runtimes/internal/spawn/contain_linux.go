@@ -25,6 +25,7 @@ func (c Containment) String() string {
 func (c Containment) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	switch c {
+	case Group:
 	case Namespace:
 		a.Cloneflags = syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC
 	case UserSpace:

@@ -170,7 +170,7 @@ func signalProcess(p process, signal syscall.Signal) {
 	defer func() { _ = unix.Close(fd) }()
 
 	if now, err := readProcess(p.pid); err == nil && now.began == p.began {
-		_ = unix.PidfdSendSignal(fd, unix.Signal(signal), nil, 0) // it may have ended just now
+		_ = unix.PidfdSendSignal(fd, signal, nil, 0) // it may have ended just now
 	}
 }
 

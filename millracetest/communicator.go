@@ -33,17 +33,17 @@ const unread = 1024
 
 // Connect opens a WebSocket to a path, with its query if it has one, of the server at addr: HOST:PORT, or an address that
 // begins with http:// or https://. The test fails if the server refuses.
-func Connect(t testing.TB, addr, path string, options ...Option) *Communicator {
-	t.Helper()
+func Connect(tb testing.TB, addr, path string, options ...Option) *Communicator {
+	tb.Helper()
 	s := read(options)
-	conn, status, err := dial(t, addr, path, s)
+	conn, status, err := dial(tb, addr, path, s)
 	if err != nil {
-		t.Fatalf("connect to %s: %v (status %d)", path, err, status)
+		tb.Fatalf("connect to %s: %v (status %d)", path, err, status)
 	}
-	c := &Communicator{t: t, conn: conn, patience: s.patience, frames: make(chan frame, unread), ended: make(chan struct{})}
+	c := &Communicator{t: tb, conn: conn, patience: s.patience, frames: make(chan frame, unread), ended: make(chan struct{})}
 	closed := make(chan struct{})
 	go c.read(closed)
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		close(closed)
 		_ = conn.Close()
 		<-c.ended
@@ -52,15 +52,15 @@ func Connect(t testing.TB, addr, path string, options ...Option) *Communicator {
 }
 
 // Refused is the status with which the server refuses to open a WebSocket. The test fails if it does not.
-func Refused(t testing.TB, addr, path string, options ...Option) int {
-	t.Helper()
-	conn, status, err := dial(t, addr, path, read(options))
+func Refused(tb testing.TB, addr, path string, options ...Option) int {
+	tb.Helper()
+	conn, status, err := dial(tb, addr, path, read(options))
 	switch {
 	case err == nil:
 		_ = conn.Close()
-		t.Fatalf("connect to %s: it should have been refused", path)
+		tb.Fatalf("connect to %s: it should have been refused", path)
 	case status == 0:
-		t.Fatalf("connect to %s: %v", path, err)
+		tb.Fatalf("connect to %s: %v", path, err)
 	}
 	return status
 }
@@ -73,13 +73,13 @@ func read(options []Option) settings {
 	return s
 }
 
-func dial(t testing.TB, addr, path string, s settings) (*websocket.Conn, int, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), s.patience)
+func dial(tb testing.TB, addr, path string, s settings) (*websocket.Conn, int, error) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), s.patience)
 	defer cancel()
 	address := "ws://" + addr
-	if strings.HasPrefix(addr, "http") {
-		address = "ws" + strings.TrimPrefix(addr, "http")
+	if rest, ok := strings.CutPrefix(addr, "http"); ok {
+		address = "ws" + rest
 	}
 	conn, response, err := websocket.DefaultDialer.DialContext(ctx, address+path, s.header)
 	status := 0
@@ -96,8 +96,7 @@ func (c *Communicator) read(closed <-chan struct{}) {
 		form, data, err := c.conn.ReadMessage()
 		if err != nil {
 			c.code = websocket.CloseAbnormalClosure
-			var why *websocket.CloseError
-			if errors.As(err, &why) {
+			if why, ok := errors.AsType[*websocket.CloseError](err); ok {
 				c.code, c.reason = why.Code, why.Text
 			}
 			return

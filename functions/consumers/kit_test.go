@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -33,13 +34,7 @@ type recorder struct {
 }
 
 func (r *recorder) Handles(h runtimes.Handler) bool {
-	for _, has := range r.handlers {
-		if has == h {
-			return true
-		}
-	}
-
-	return false
+	return slices.Contains(r.handlers, h)
 }
 
 func (r *recorder) Handle(_ context.Context, c *Connection, event Event) (json.RawMessage, error) {

@@ -30,6 +30,12 @@
 //     live pointer.
 //   - function_version, function_file and blob are only ever inserted into (triggers refuse updates).
 //
+//   - No two live functions have socket routes of one shape: who makes one live looks, with the table locked.
+//
+// # Consumers
+//
+// A function whose file exports socket handles the WebSockets of a route: see package consumers.
+//
 // # Writing a function
 //
 // functions/orders/charge.ts is the function orders.charge:

@@ -1,5 +1,6 @@
 // Package doors lets browsers and programs into the realtime hub: the official centrifuge protocol over
-// WebSocket (Protocol), server-sent events or lines of JSON over HTTP (Stream) and plain WebSocket (Raw).
+// WebSocket (Protocol), server-sent events or lines of JSON over HTTP (Stream) and plain WebSocket (Raw). Frames is the door
+// of those who speak a protocol of their own: it carries frames to and from a function, and pings.
 //
 // # Promises
 //

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/auth"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/jobs/callbacks"
+	"github.com/millrace-dev/millrace/jobs/schedules"
 	"github.com/millrace-dev/millrace/jobs/statistics"
 	"github.com/millrace-dev/millrace/realtime"
 )
@@ -98,6 +99,9 @@ func (a *App) Addr() string { return a.running().web.Addr() }
 
 // Jobs is the jobs service: submit, wait, list. It may be used after Start.
 func (a *App) Jobs() *jobs.Service { return a.running().jobs }
+
+// Schedules keeps schedules: put, pause, run. It may be used after Start.
+func (a *App) Schedules() *schedules.Service { return a.running().schedules }
 
 // Callbacks tells what became of the callbacks of jobs, and rotates the secret
 // that signs them. It may be used after Start.

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/telemetry"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/jobs/callbacks"
+	"github.com/millrace-dev/millrace/jobs/schedules"
 	"github.com/millrace-dev/millrace/jobs/statistics"
 	"github.com/millrace-dev/millrace/migrations"
 	"github.com/millrace-dev/millrace/realtime"
@@ -47,6 +48,7 @@ type parts struct {
 	auth       *auth.Store
 	functions  *functions.Service
 	jobs       *jobs.Service
+	schedules  *schedules.Service
 	callbacks  *callbacks.Service
 	statistics *statistics.Service
 	hub        *realtime.Hub
@@ -163,7 +165,7 @@ func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 	}
 	p.links.jobs, p.links.hub = p.jobs, p.hub
 	p.web, err = web.New(web.Config{
-		Addr: p.cfg.Addr, Jobs: p.jobs, Callbacks: p.callbacks, Statistics: p.statistics, Functions: p.functions, Hub: p.hub, Auth: p.auth,
+		Addr: p.cfg.Addr, Jobs: p.jobs, Schedules: p.schedules, Callbacks: p.callbacks, Statistics: p.statistics, Functions: p.functions, Hub: p.hub, Auth: p.auth,
 		ConnectionLimit: p.cfg.ConnectionLimit, AllowedOrigins: p.cfg.AllowedOrigins, PublicURL: p.cfg.PublicURL, Version: p.cfg.Version,
 		UI: ui.Files(), Metrics: p.metrics, Tracer: p.tracer,
 		Ready: p.readiness(), Logger: p.cfg.Logger,
@@ -176,6 +178,12 @@ func (p *parts) build(natives []func(*functions.Service) error) (err error) {
 
 // buildAroundJobs makes what works beside the jobs service, on the same rows.
 func (p *parts) buildAroundJobs() (err error) {
+	p.schedules, err = schedules.New(schedules.Config{
+		Pool: p.pool, Jobs: p.jobs, Listener: p.listener, Metrics: p.metrics, Logger: p.cfg.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("make schedules: %w", err)
+	}
 	p.callbacks, err = callbacks.New(callbacks.Config{
 		Pool: p.pool, Listener: p.listener, Policy: p.cfg.callbacks(), Metrics: p.metrics, Logger: p.cfg.Logger,
 	})
@@ -228,6 +236,7 @@ func (p *parts) start(ctx context.Context) error {
 	p.group.Add("realtime", limited{p.hub, stopTimeout})
 	// What works beside the jobs service is there before it and until it has drained.
 	p.group.Add("statistics", limited{p.statistics, stopTimeout})
+	p.group.Add("schedules", limited{p.schedules, stopTimeout})
 	p.group.Add("callbacks", limited{p.callbacks, stopTimeout})
 	p.group.Add("jobs", limited{p.jobs, p.cfg.DrainTimeout})
 	p.group.Add("web", limited{p.web, stopTimeout})

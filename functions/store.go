@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/millrace-dev/millrace/jobs/schedules"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
-	"github.com/millrace-dev/millrace/jobs"
 )
 
 // errDryRun rolls a transaction back that was only to be tried.
@@ -178,7 +179,7 @@ func setLive(ctx context.Context, tx pgx.Tx, name string, version *string) error
 		}
 	}
 
-	if err := jobs.DeclareSchedules(ctx, tx, name, config.ScheduleSpecs()); err != nil {
+	if err := schedules.Declare(ctx, tx, name, config.ScheduleSpecs()); err != nil {
 		return fmt.Errorf("keep the schedules of %s: %w", name, err)
 	}
 

@@ -1,7 +1,7 @@
 package jobs
 
 // heard takes the hints that concern what runs here, on the listener's own goroutine. Each has a poll behind it: a
-// lost cancellation is found by the sweeper, a waiting job by the promoter, a schedule by the scheduler.
+// lost cancellation is found by the sweeper, a waiting job by the promoter.
 func (s *Service) heard(payload string) {
 	parseHints(payload, func(h hint) {
 		switch {
@@ -13,8 +13,6 @@ func (s *Service) heard(payload string) {
 			s.promoter.Expect(0)
 		case h.kind == hintEnqueued:
 			s.follower.follow(h.queue)
-		case h.kind == hintSchedule:
-			s.scheduler.Expect(0)
 		}
 	})
 }

@@ -10,7 +10,7 @@
 //     attempt.
 //   - J4: limits hold over all nodes: concurrency per function and per key, rate per key. A key with a long line delays
 //     no other key.
-//   - J5: a schedule fires once a tick over all nodes, whichever die (schedule.go has its states and invariants).
+//   - J5: a schedule fires once a tick over all nodes, whichever die (package schedules).
 //
 // At least once means that a function may run twice: when its node dies, or is cut off, before the outcome is
 // committed.
@@ -110,7 +110,7 @@
 // Submission: submitter groups, inserter inserts. Running: River's client claims through pilot and claimer, dispatcher
 // runs one attempt in a goroutine that is used again (runners), finisher records in groups, announcer tells that it runs. Around them: lease keeps the node alive,
 // sweeper looks for lost attempts, operator works on bulk operations, retention deletes old jobs, promoter makes waiting
-// jobs available on time, follower looks for what transactions have enqueued, scheduler fires schedules. Seeing: watcher,
+// jobs available on time, follower looks for what transactions have enqueued. Seeing: watcher,
 // and queries.
 //
 // Metrics: meters and depths; nil meters count nothing. Traces: traceparent stands in the
@@ -120,6 +120,7 @@
 //
 // What works on the same rows beside the claims, and imports this package, stands in packages of its own:
 //
+//   - schedules keeps schedules and submits the jobs of their ticks.
 //   - statistics counts what becomes of attempts (Config.Ended) and gathers their failures in groups.
 //   - callbacks tells URLs of the ends of jobs. What a submission says of it (Callback) is checked and stored here.
 //

@@ -25,7 +25,6 @@ const (
 	hintProgress hintKind = 'p' // p <id> <attempt> <percent> <quoted message>
 	hintLog      hintKind = 'l' // l <id>: log lines were added
 	hintCancel   hintKind = 'c' // c <id> <attempt>: the node that runs this attempt stops it
-	hintSchedule hintKind = 't' // t 0: schedules changed
 	hintEnqueued hintKind = 'e' // e 0 <queue>: transactions enqueue; no queue: jobs that wait for their time
 )
 
@@ -72,7 +71,7 @@ func (h hint) append(buf []byte) []byte {
 	case hintEnqueued:
 		buf = append(buf, ' ')
 		buf = append(buf, h.queue...)
-	case hintLog, hintSchedule:
+	case hintLog:
 	}
 
 	return buf
@@ -144,7 +143,7 @@ func parseHint(line string) (hint, bool) {
 		h.queue = rest
 
 		return h, true
-	case hintLog, hintSchedule:
+	case hintLog:
 		return h, rest == ""
 	}
 

@@ -20,9 +20,9 @@ const maxDepth = 64
 // 1e131071 into as many digits, so the sizes that exponents stand for count against the limit too.
 func checkJSON(data []byte, limit int) error { return scanJSON(data, limit, nil) }
 
-// checkInput is checkJSON of what somebody submits: two values of one name are a mistake of theirs, of which jsonb would
+// CheckInput is checkJSON of what somebody submits: two values of one name are a mistake of theirs, of which jsonb would
 // keep the second and others may have meant the first.
-func checkInput(data []byte, limit int) error { return scanJSON(data, limit, new(jsonNames)) }
+func CheckInput(data []byte, limit int) error { return scanJSON(data, limit, new(jsonNames)) }
 
 // scanJSON looks at the names too, unless names is nil.
 func scanJSON(data []byte, limit int, names *jsonNames) error {

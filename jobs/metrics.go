@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -22,8 +21,6 @@ type meters struct {
 	claims    prometheus.Counter
 	claimed   prometheus.Counter
 	rescued   *prometheus.CounterVec
-	fired     *prometheus.CounterVec
-	late      prometheus.Histogram
 
 	mu        sync.RWMutex
 	functions map[string]*functionMeters
@@ -65,14 +62,6 @@ func newMeters() *meters {
 			Name: metricsPrefix + "rescued_total",
 			Help: "Attempts of lost instances that this one has ended, by what became of the job.",
 		}, []string{"outcome"}),
-		fired: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "millrace_schedules_ticks_total",
-			Help: "Ticks of schedules that this instance has decided: fired, skipped (overlap, catch-up), missed (refused, or too late).",
-		}, []string{"outcome"}),
-		late: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "millrace_schedules_late_seconds", Buckets: waitBuckets,
-			Help: "From when a schedule was due to when this instance claimed it, by Postgres' clock.",
-		}),
 	}
 }
 
@@ -82,7 +71,7 @@ func counter(name, help string) prometheus.Counter {
 
 func (m *meters) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.wait, m.run, m.attempts, m.claims, m.claimed, m.rescued, m.fired, m.late,
+		m.wait, m.run, m.attempts, m.claims, m.claimed, m.rescued,
 	}
 }
 
@@ -151,16 +140,4 @@ func (m *meters) rescue(state State) {
 	if m != nil {
 		m.rescued.WithLabelValues(string(state)).Inc()
 	}
-}
-
-// fire counts what became of a schedule's ticks that were due.
-func (m *meters) fire(fired, skipped, missed int64, late time.Duration) {
-	if m == nil {
-		return
-	}
-
-	m.fired.WithLabelValues("fired").Add(float64(fired))
-	m.fired.WithLabelValues("skipped").Add(float64(skipped))
-	m.fired.WithLabelValues("missed").Add(float64(missed))
-	m.late.Observe(max(0, late).Seconds())
 }

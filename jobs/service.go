@@ -34,7 +34,6 @@ type Service struct {
 	lease     *lease
 	promoter  *promoter
 	follower  *follower
-	scheduler *scheduler
 	sweeper   *sweeper
 	operator  *operator
 	retention *retention
@@ -86,7 +85,6 @@ func (s *Service) assemble() error {
 		return nodeInfo{Queues: s.cfg.Queues, Running: s.attempts.len()}
 	})
 	s.promoter = newPromoter(s.pool, s.log)
-	s.scheduler = newScheduler(s.pool, s.accept, s.log)
 	s.reports = newReportWriter(s.pool, s.log)
 
 	waker := newWaker()
@@ -106,7 +104,7 @@ func (s *Service) assemble() error {
 		meters:    s.meters,
 		tracer:    s.cfg.Tracer,
 	}
-	d.finisher.meters, s.scheduler.meters = s.meters, s.meters
+	d.finisher.meters = s.meters
 	d.finisher.observe = s.cfg.Ended
 
 	client, err := newRiver(&s.cfg, d, waker, s.lease.mayClaim)
@@ -126,7 +124,6 @@ func (s *Service) assemble() error {
 	s.group.Add("announcer", d.announcer)
 	s.group.Add("runners", d.runners)
 	s.group.Add("promoter", s.promoter)
-	s.group.Add("scheduler", s.scheduler)
 	s.group.Add("sweeper", s.sweeper)
 	s.group.Add("operator", s.operator)
 	s.group.Add("retention", s.retention)

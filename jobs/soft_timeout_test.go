@@ -97,8 +97,7 @@ func TestASoftTimeoutIsShorterThanTheTimeout(t *testing.T) {
 		require.ErrorContains(t, err, "soft_timeout must be shorter than the timeout", tc.options)
 	}
 
-	_, _, err := s.PutSchedule(t.Context(), ScheduleSpec{
-		Name: "late", Function: "short", Cron: "@daily", Options: Options{SoftTimeout: time.Minute},
-	})
+	// As a schedule is put.
+	_, err := s.Prepare(t.Context(), &Submission{Function: "short", Options: Options{SoftTimeout: time.Minute}})
 	require.ErrorContains(t, err, "soft_timeout: must be shorter than the timeout, which is 5s")
 }

@@ -52,7 +52,7 @@ func (c *checker) check(sub *Submission) error {
 	c.checkFunction(wrong, sub.Function)
 
 	if len(sub.Input) > 0 {
-		if err := checkInput(sub.Input, c.maxInput); err != nil {
+		if err := CheckInput(sub.Input, c.maxInput); err != nil {
 			wrong.Add("input", err.Error())
 		}
 	}
@@ -115,7 +115,7 @@ func checkEvent(wrong *ValidationError, event json.RawMessage) {
 		return
 	}
 
-	if err := checkInput(event, maxEvent); err != nil {
+	if err := CheckInput(event, maxEvent); err != nil {
 		wrong.Add("event", err.Error())
 	} else if event[0] != '{' {
 		wrong.Add("event", "must be an object")

@@ -132,7 +132,7 @@ func (w *watcher) heard(payload string) {
 			entry.progress = &h
 		case hintLog:
 			entry.dirtyLogs = true
-		case hintCancel, hintSchedule, hintEnqueued:
+		case hintCancel, hintEnqueued:
 			return
 		}
 

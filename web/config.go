@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/telemetry"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/jobs/callbacks"
+	"github.com/millrace-dev/millrace/jobs/schedules"
 	"github.com/millrace-dev/millrace/jobs/statistics"
 	"github.com/millrace-dev/millrace/realtime"
 )
@@ -28,6 +29,7 @@ type Config struct {
 	Addr string // host:port; empty: DefaultAddr; port 0: a free one, see Server.Addr
 
 	Jobs       *jobs.Service
+	Schedules  *schedules.Service
 	Callbacks  *callbacks.Service
 	Statistics *statistics.Service
 	Functions  *functions.Service
@@ -79,7 +81,7 @@ const (
 func (c Config) withDefaults() (Config, error) {
 	var errs []error
 	for name, missing := range map[string]bool{
-		"Jobs": c.Jobs == nil, "Callbacks": c.Callbacks == nil, "Statistics": c.Statistics == nil, "Functions": c.Functions == nil, "Hub": c.Hub == nil, "Auth": c.Auth == nil,
+		"Jobs": c.Jobs == nil, "Schedules": c.Schedules == nil, "Callbacks": c.Callbacks == nil, "Statistics": c.Statistics == nil, "Functions": c.Functions == nil, "Hub": c.Hub == nil, "Auth": c.Auth == nil,
 	} {
 		if missing {
 			errs = append(errs, fmt.Errorf("%s is missing", name))

@@ -25,6 +25,7 @@ import (
 	"github.com/millrace-dev/millrace/internal/testdb"
 	"github.com/millrace-dev/millrace/jobs"
 	"github.com/millrace-dev/millrace/jobs/callbacks"
+	"github.com/millrace-dev/millrace/jobs/schedules"
 	"github.com/millrace-dev/millrace/jobs/statistics"
 	"github.com/millrace-dev/millrace/realtime"
 )
@@ -99,6 +100,8 @@ func startWith(t testing.TB, newHub func(realtime.Config) (*realtime.Hub, error)
 		Deliver: lazy.deliver, Ended: config.Statistics.AttemptEnded, Logger: logger,
 	})
 	require.NoError(t, err)
+	config.Schedules, err = schedules.New(schedules.Config{Pool: db.Pool, Jobs: e.jobs, Listener: listener, Logger: logger})
+	require.NoError(t, err)
 	config.Callbacks, err = callbacks.New(callbacks.Config{Pool: db.Pool, Listener: listener, Logger: logger})
 	require.NoError(t, err)
 	e.hub, err = newHub(realtime.Config{
@@ -122,7 +125,7 @@ func startWith(t testing.TB, newHub func(realtime.Config) (*realtime.Hub, error)
 	for _, s := range []interface {
 		Start(ctx context.Context) error
 		Stop(ctx context.Context) error
-	}{listener, e.store, fns, e.hub, config.Statistics, config.Callbacks, e.jobs, e.server} {
+	}{listener, e.store, fns, e.hub, config.Statistics, config.Schedules, config.Callbacks, e.jobs, e.server} {
 		require.NoError(t, s.Start(t.Context()))
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)

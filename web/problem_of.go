@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/millrace-dev/millrace/jobs/schedules"
+
 	"github.com/gofiber/fiber/v2"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -119,9 +121,9 @@ func sentinelProblem(err error) *Problem {
 		{jobs.ErrNotFound, CodeNotFound, "There is no such job."},
 		{jobs.ErrState, CodeJobState, ""},
 		{jobs.ErrNoOperation, CodeNotFound, "There is no such operation."},
-		{jobs.ErrNoSchedule, CodeNotFound, "There is no such schedule."},
-		{jobs.ErrScheduleExists, CodeScheduleExists, ""},
-		{jobs.ErrScheduleOwned, CodeScheduleOwned, ""},
+		{schedules.ErrNotFound, CodeNotFound, "There is no such schedule."},
+		{schedules.ErrExists, CodeScheduleExists, ""},
+		{schedules.ErrOwned, CodeScheduleOwned, ""},
 		{jobs.ErrUnknownFunction, CodeUnknownFunction, ""},
 		{jobs.ErrIdempotencyMismatch, CodeIdempotencyMismatch, ""},
 		{jobs.ErrKeyHeld, CodeKeyInUse, ""},

@@ -4,10 +4,11 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/millrace-dev/millrace/jobs/schedules"
+
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/millrace-dev/millrace/internal/auth"
-	"github.com/millrace-dev/millrace/jobs"
 )
 
 func (s *Server) scheduleRoutes() []Route {
@@ -75,11 +76,11 @@ func schedulable(c *fiber.Ctx, function string) error {
 }
 
 // guardSchedule is schedulable for a schedule that is there. Who may not even read it learns nothing of it.
-func guardSchedule(c *fiber.Ctx) jobs.Guard {
-	return func(found *jobs.Schedule) error {
+func guardSchedule(c *fiber.Ctx) schedules.Guard {
+	return func(found *schedules.Schedule) error {
 		err := schedulable(c, found.Function)
 		if err != nil && !identityOf(c).AllowsAny(auth.ScopeSchedulesRead) {
-			return jobs.ErrNoSchedule
+			return schedules.ErrNotFound
 		}
 		return err
 	}
@@ -87,13 +88,13 @@ func guardSchedule(c *fiber.Ctx) jobs.Guard {
 
 func (s *Server) listSchedules(c *fiber.Ctx) error {
 	q := newQuery(c)
-	query := jobs.ScheduleQuery{
+	query := schedules.Query{
 		Function: q.text("function"), Limit: int(q.number("limit", 1, maxListLimit)), Cursor: q.text("cursor"),
 	}
 	if err := q.err(); err != nil {
 		return err
 	}
-	page, err := s.cfg.Jobs.Schedules(c.UserContext(), query)
+	page, err := s.cfg.Schedules.List(c.UserContext(), query)
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
@@ -121,7 +122,7 @@ func (s *Server) getSchedule(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	schedule, err := s.cfg.Jobs.Schedule(c.UserContext(), name)
+	schedule, err := s.cfg.Schedules.Get(c.UserContext(), name)
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
@@ -136,7 +137,7 @@ func (s *Server) createSchedule(c *fiber.Ctx) error {
 	if err := schedulable(c, said.Function); err != nil {
 		return err
 	}
-	schedule, err := s.cfg.Jobs.CreateSchedule(c.UserContext(), said.spec())
+	schedule, err := s.cfg.Schedules.Create(c.UserContext(), said.spec())
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
@@ -159,7 +160,7 @@ func (s *Server) putSchedule(c *fiber.Ctx) error {
 	if err := schedulable(c, said.Function); err != nil {
 		return err
 	}
-	schedule, created, err := s.cfg.Jobs.PutSchedule(c.UserContext(), said.spec(), guardSchedule(c))
+	schedule, created, err := s.cfg.Schedules.Put(c.UserContext(), said.spec(), guardSchedule(c))
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
@@ -187,7 +188,7 @@ func (s *Server) patchSchedule(c *fiber.Ctx) error {
 	if err := decodeJSON(data, &scheduleBody{}); err != nil {
 		return err // before anything is locked
 	}
-	schedule, err := s.cfg.Jobs.ChangeSchedule(c.UserContext(), name, func(spec *jobs.ScheduleSpec) error {
+	schedule, err := s.cfg.Schedules.Change(c.UserContext(), name, func(spec *schedules.Spec) error {
 		said := bodyOfSchedule(spec)
 		if err := decodeJSON(data, &said); err != nil {
 			return err
@@ -217,7 +218,7 @@ func (s *Server) deleteSchedule(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Jobs.DeleteSchedule(c.UserContext(), name, guardSchedule(c)); err != nil {
+	if err := s.cfg.Schedules.Delete(c.UserContext(), name, guardSchedule(c)); err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
 	c.Status(http.StatusNoContent)
@@ -229,7 +230,7 @@ func (s *Server) pauseSchedule(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	schedule, err := s.cfg.Jobs.PauseSchedule(c.UserContext(), name, guardSchedule(c))
+	schedule, err := s.cfg.Schedules.Pause(c.UserContext(), name, guardSchedule(c))
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
@@ -241,7 +242,7 @@ func (s *Server) resumeSchedule(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	schedule, err := s.cfg.Jobs.ResumeSchedule(c.UserContext(), name, guardSchedule(c))
+	schedule, err := s.cfg.Schedules.Resume(c.UserContext(), name, guardSchedule(c))
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
@@ -254,7 +255,7 @@ func (s *Server) runSchedule(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	job, err := s.cfg.Jobs.RunSchedule(c.UserContext(), name, guardSchedule(c))
+	job, err := s.cfg.Schedules.Run(c.UserContext(), name, guardSchedule(c))
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
@@ -272,11 +273,11 @@ func (s *Server) listTicks(c *fiber.Ctx) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	schedule, err := s.cfg.Jobs.Schedule(c.UserContext(), name)
+	schedule, err := s.cfg.Schedules.Get(c.UserContext(), name)
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
-	ticks, err := s.cfg.Jobs.Ticks(c.UserContext(), name, count)
+	ticks, err := s.cfg.Schedules.Ticks(c.UserContext(), name, count)
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}
@@ -292,7 +293,7 @@ func (s *Server) previewTicks(c *fiber.Ctx) error {
 	if err := s.readJSON(c, &said); err != nil {
 		return err
 	}
-	ticks, err := s.cfg.Jobs.PreviewTicks(c.UserContext(), jobs.ScheduleSpec{Cron: said.Cron, Timezone: said.Timezone}, said.Count)
+	ticks, err := s.cfg.Schedules.Preview(c.UserContext(), schedules.Spec{Cron: said.Cron, Timezone: said.Timezone}, said.Count)
 	if err != nil {
 		return err //nolint:wrapcheck // mapped by problemOf
 	}

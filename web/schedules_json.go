@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-dev/millrace/jobs/schedules"
+
 	"github.com/millrace-dev/millrace/jobs"
 )
 
@@ -17,8 +19,8 @@ type scheduleBody struct {
 	Options       scheduleJobOptions `json:"options"`
 	Cron          string             `json:"cron"`
 	Timezone      string             `json:"timezone"`
-	Overlap       jobs.Overlap       `json:"overlap"`
-	CatchUp       jobs.CatchUp       `json:"catch_up"`
+	Overlap       schedules.Overlap  `json:"overlap"`
+	CatchUp       schedules.CatchUp  `json:"catch_up"`
 	CatchUpWindow duration           `json:"catch_up_window"`
 	Jitter        duration           `json:"jitter"`
 	Paused        bool               `json:"paused"`
@@ -46,9 +48,9 @@ func (d duration) MarshalJSON() ([]byte, error) {
 	return []byte(`"` + text + `"`), nil
 }
 
-func (b scheduleBody) spec() jobs.ScheduleSpec {
+func (b scheduleBody) spec() schedules.Spec {
 	o := b.Options
-	return jobs.ScheduleSpec{
+	return schedules.Spec{
 		Name: b.Name, Function: b.Function, Input: b.Input, Cron: b.Cron, Timezone: b.Timezone, Overlap: b.Overlap,
 		CatchUp: b.CatchUp, CatchUpWindow: time.Duration(b.CatchUpWindow), Jitter: time.Duration(b.Jitter), Paused: b.Paused,
 		Options: jobs.Options{
@@ -58,7 +60,7 @@ func (b scheduleBody) spec() jobs.ScheduleSpec {
 	}
 }
 
-func bodyOfSchedule(s *jobs.ScheduleSpec) scheduleBody {
+func bodyOfSchedule(s *schedules.Spec) scheduleBody {
 	o := s.Options
 	return scheduleBody{
 		Name: s.Name, Function: s.Function, Input: s.Input, Cron: s.Cron, Timezone: s.Timezone, Overlap: s.Overlap,
@@ -88,9 +90,9 @@ type scheduleAnswer struct {
 }
 
 // answerSchedule shows the next tick by the clock of the schedule's zone, which is what people compare it with.
-func answerSchedule(s *jobs.Schedule) scheduleAnswer {
+func answerSchedule(s *schedules.Schedule) scheduleAnswer {
 	answer := scheduleAnswer{
-		scheduleBody: bodyOfSchedule(&s.ScheduleSpec), Owner: s.Owner, LastJobAt: s.LastJobAt,
+		scheduleBody: bodyOfSchedule(&s.Spec), Owner: s.Owner, LastJobAt: s.LastJobAt,
 		Fired: s.Fired, Skipped: s.Skipped, Missed: s.Missed, Error: s.Error, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 	}
 	zone := zoneOf(s.Timezone)
@@ -113,7 +115,7 @@ type ticksAnswer struct {
 }
 
 func answerTicks(timezone string, ticks []time.Time) ticksAnswer {
-	answer := ticksAnswer{Timezone: cmp.Or(timezone, jobs.DefaultTimezone), Ticks: make([]time.Time, 0, len(ticks))}
+	answer := ticksAnswer{Timezone: cmp.Or(timezone, schedules.DefaultTimezone), Ticks: make([]time.Time, 0, len(ticks))}
 	zone := zoneOf(answer.Timezone)
 	for _, tick := range ticks {
 		answer.Ticks = append(answer.Ticks, tick.In(zone))

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
+	"github.com/millrace-dev/millrace/jobs/schedules"
 
-	"github.com/millrace-dev/millrace/jobs"
+	"github.com/stretchr/testify/require"
 )
 
 func TestScheduleScenarios(t *testing.T) { //nolint:tparallel // they build on those before
@@ -96,7 +96,7 @@ func TestSchedulesOfAFunction(t *testing.T) {
 	}
 
 	require.Eventually(t, func() bool {
-		schedule, err := e.jobs.Schedule(t.Context(), "hello:1")
+		schedule, err := e.server.cfg.Schedules.Get(t.Context(), "hello:1")
 
 		return err == nil && schedule.Fired > 0
 	}, patience, 10*time.Millisecond)
@@ -105,6 +105,6 @@ func TestSchedulesOfAFunction(t *testing.T) {
 
 	removed := e.do(http.MethodPost, "/v1/deployments", devKey, `{"remove":["hello"]}`)
 	require.Equal(t, http.StatusOK, removed.status, removed.body)
-	_, err := e.jobs.Schedule(t.Context(), "hello:1")
-	require.ErrorIs(t, err, jobs.ErrNoSchedule)
+	_, err := e.server.cfg.Schedules.Get(t.Context(), "hello:1")
+	require.ErrorIs(t, err, schedules.ErrNotFound)
 }

@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/schedules"
 )
 
 // MaxSchedules is how many schedules a function may declare.
 const MaxSchedules = 20
 
-// Schedule is one schedule that a function declares, see jobs.ScheduleSpec.
+// Schedule is one schedule that a function declares, see schedules.Spec.
 type Schedule struct {
 	Name          string          `json:"name"` // unique within the function
 	Cron          string          `json:"cron"`
@@ -27,12 +27,12 @@ type Schedule struct {
 }
 
 // ScheduleSpecs are the schedules as the job service takes them.
-func (c Config) ScheduleSpecs() []jobs.ScheduleSpec { return convert(c.Schedules, Schedule.spec) }
+func (c Config) ScheduleSpecs() []schedules.Spec { return convert(c.Schedules, Schedule.spec) }
 
-func (s Schedule) spec() jobs.ScheduleSpec {
-	return jobs.ScheduleSpec{
+func (s Schedule) spec() schedules.Spec {
+	return schedules.Spec{
 		Name: s.Name, Cron: s.Cron, Timezone: s.Timezone, Input: s.Input,
-		Overlap: jobs.Overlap(s.Overlap), CatchUp: jobs.CatchUp(s.CatchUp),
+		Overlap: schedules.Overlap(s.Overlap), CatchUp: schedules.CatchUp(s.CatchUp),
 		CatchUpWindow: s.CatchUpWindow.Duration(), Jitter: s.Jitter.Duration(),
 	}
 }
@@ -80,7 +80,7 @@ func (p *parser) schedule(where, name string, raw json.RawMessage) {
 
 	inScript := map[string]string{"catch_up": "catchUp", "catch_up_window": "catchUpWindow"}
 
-	for _, mistake := range jobs.CheckDeclared(s.spec()) {
+	for _, mistake := range schedules.CheckDeclared(s.spec()) {
 		field := mistake.Field
 		if name, ok := inScript[field]; ok {
 			field = name

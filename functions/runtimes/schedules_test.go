@@ -5,15 +5,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-dev/millrace/jobs/schedules"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
-	"github.com/millrace-dev/millrace/jobs"
 )
 
 func TestParseSchedules(t *testing.T) {
 	t.Parallel()
-	for raw, want := range map[string][]jobs.ScheduleSpec{
+	for raw, want := range map[string][]schedules.Spec{
 		`{"schedule":"*/5 * * * *"}`:         {{Name: "1", Cron: "*/5 * * * *"}},
 		`{"schedule":{"cron":"@hourly"}}`:    {{Name: "1", Cron: "@hourly"}},
 		`{"schedules":[]}`:                   nil,
@@ -21,7 +22,7 @@ func TestParseSchedules(t *testing.T) {
 		`{"schedules":[{"name":"berlin","cron":"0 9 * * mon-fri","timezone":"Europe/Berlin","input":{"a":[1]},
 			"overlap":"skip","catchUp":"all","catchUpWindow":"2h","jitter":30000}]}`: {{
 			Name: "berlin", Cron: "0 9 * * mon-fri", Timezone: "Europe/Berlin", Input: json.RawMessage(`{"a":[1]}`),
-			Overlap: jobs.OverlapSkip, CatchUp: jobs.CatchUpAll, CatchUpWindow: 2 * time.Hour, Jitter: 30 * time.Second,
+			Overlap: schedules.OverlapSkip, CatchUp: schedules.CatchUpAll, CatchUpWindow: 2 * time.Hour, Jitter: 30 * time.Second,
 		}},
 	} {
 		config, mistakes := runtimes.ParseConfig([]byte(raw), 1<<30)

@@ -1,4 +1,4 @@
-package jobs
+package schedules
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/millrace-dev/millrace/jobs/internal/cron"
+	"github.com/millrace-dev/millrace/jobs/schedules/internal/cron"
 )
 
 func tickerOf(t require.TestingT, name, expression string, jitter time.Duration) *ticker {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace-dev/millrace/jobs/internal/cron"
+	"github.com/millrace-dev/millrace/jobs/schedules/internal/cron"
 )
 
 func parse(t testing.TB, text, zone string) *cron.Expression {

@@ -1,4 +1,4 @@
-package jobs
+package schedules
 
 import (
 	"cmp"
@@ -6,22 +6,24 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs/internal/cron"
+	"github.com/millrace-dev/millrace/jobs"
+
+	"github.com/millrace-dev/millrace/jobs/schedules/internal/cron"
 )
 
-// Bounds of schedules; ScheduleSpec documents them.
+// Bounds of schedules; Spec documents them.
 const (
-	maxScheduleName  = 100
+	maxName          = 100
 	minCatchUpWindow = time.Second
 	maxCatchUpWindow = 366 * 24 * time.Hour
 	maxJitter        = 24 * time.Hour
 )
 
-// scheduleName has no ':', which stands in the names of schedules that functions declare.
-var scheduleName = regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9_.-]*\z`)
+// nameGrammar has no ':', which stands in the names of schedules that functions declare.
+var nameGrammar = regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9_.-]*\z`)
 
-// scheduleDefaults fills in what the specification leaves open.
-func scheduleDefaults(s ScheduleSpec) ScheduleSpec {
+// withDefaults fills in what the specification leaves open.
+func withDefaults(s Spec) Spec {
 	s.Timezone = cmp.Or(s.Timezone, DefaultTimezone)
 	s.Overlap = cmp.Or(s.Overlap, DefaultOverlap)
 	s.CatchUp = cmp.Or(s.CatchUp, DefaultCatchUp)
@@ -35,12 +37,12 @@ func scheduleDefaults(s ScheduleSpec) ScheduleSpec {
 }
 
 // submission is what each tick submits.
-func (s *ScheduleSpec) submission() Submission {
-	return Submission{Function: s.Function, Input: s.Input, Options: s.Options}
+func (s *Spec) submission() jobs.Submission {
+	return jobs.Submission{Function: s.Function, Input: s.Input, Options: s.Options}
 }
 
 // expression parses the cron expression in its zone.
-func (s *ScheduleSpec) expression() (*cron.Expression, error) {
+func (s *Spec) expression() (*cron.Expression, error) {
 	zone, err := cron.Zone(s.Timezone)
 	if err != nil {
 		return nil, fmt.Errorf("timezone: %w", err)
@@ -55,7 +57,7 @@ func (s *ScheduleSpec) expression() (*cron.Expression, error) {
 }
 
 // checkTiming adds what is wrong with when the schedule ticks, and how.
-func (s *ScheduleSpec) checkTiming(wrong *ValidationError) {
+func (s *Spec) checkTiming(wrong *jobs.ValidationError) {
 	zone, err := cron.Zone(s.Timezone)
 	if err != nil {
 		wrong.Add("timezone", err.Error())
@@ -88,12 +90,12 @@ func (s *ScheduleSpec) checkTiming(wrong *ValidationError) {
 	}
 }
 
-// checkSchedule returns everything that is wrong with a specification that has its defaults.
-func (c *checker) checkSchedule(spec *ScheduleSpec) error {
-	wrong := &ValidationError{}
+// check returns everything that is wrong with a specification that has its defaults.
+func (s *Service) check(spec *Spec) error {
+	wrong := &jobs.ValidationError{}
 
-	if len(spec.Name) > maxScheduleName || !scheduleName.MatchString(spec.Name) {
-		wrong.Add("name", fmt.Sprintf("must be 1 to %d letters, digits, '_', '-' and '.', and begin with a letter or digit", maxScheduleName))
+	if len(spec.Name) > maxName || !nameGrammar.MatchString(spec.Name) {
+		wrong.Add("name", fmt.Sprintf("must be 1 to %d letters, digits, '_', '-' and '.', and begin with a letter or digit", maxName))
 	}
 
 	opts := &spec.Options
@@ -104,9 +106,9 @@ func (c *checker) checkSchedule(spec *ScheduleSpec) error {
 	spec.checkTiming(wrong)
 
 	sub := spec.submission()
-	if err := c.check(&sub); err != nil {
+	if err := s.jobs.Check(&sub); err != nil {
 		//nolint:errorlint,forcetypeassert // what check returns
-		wrong.Fields = append(wrong.Fields, err.(*ValidationError).Fields...)
+		wrong.Fields = append(wrong.Fields, err.(*jobs.ValidationError).Fields...)
 	}
 
 	return wrong.OrNil()
@@ -117,12 +119,12 @@ const maxDeclaredInput = 1 << 20
 
 // CheckDeclared returns what is wrong with a schedule that a function declares: with its timing, its policies and its
 // input. The name is the function's affair.
-func CheckDeclared(spec ScheduleSpec) []FieldError {
-	wrong := &ValidationError{}
-	spec = scheduleDefaults(spec)
+func CheckDeclared(spec Spec) []jobs.FieldError {
+	wrong := &jobs.ValidationError{}
+	spec = withDefaults(spec)
 	spec.checkTiming(wrong)
 
-	if err := checkInput(spec.Input, maxDeclaredInput); err != nil {
+	if err := jobs.CheckInput(spec.Input, maxDeclaredInput); err != nil {
 		wrong.Add("input", err.Error())
 	}
 

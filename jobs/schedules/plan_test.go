@@ -1,7 +1,9 @@
-package jobs
+package schedules
 
 import (
 	"testing"
+
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
 
 	"github.com/stretchr/testify/require"
 
@@ -13,12 +15,12 @@ var scheduleStatements = map[string]struct { //nolint:gochecknoglobals // a tabl
 	sql, args string
 	indexes   []string
 }{
-	"next due":   {scheduleNextDueSQL, `'{}'`, []string{"schedule_due"}},
-	"claim":      {scheduleClaimSQL, `100, '{}'`, []string{"schedule_due"}},
-	"unfinished": {scheduleUnfinishedSQL, `'{s1,s2}', '{t,f}'`, []string{"schedule_job_newest", "river_job_pkey"}},
-	"advance": {scheduleAdvanceSQL, `'{s1}', '{now}', '{now}', '{1}', '{0}', '{0}', '{now}', '{7}', '{}'`,
+	"next due":   {nextDueSQL, `'{}'`, []string{"schedule_due"}},
+	"claim":      {claimSQL, `100, '{}'`, []string{"schedule_due"}},
+	"unfinished": {unfinishedSQL, `'{s1,s2}', '{t,f}'`, []string{"schedule_job_newest", "river_job_pkey"}},
+	"advance": {advanceSQL, `'{s1}', '{now}', '{now}', '{1}', '{0}', '{0}', '{now}', '{7}', '{}'`,
 		[]string{"schedule_pkey"}},
-	"ran": {scheduleRanSQL, `'s1', 7`, []string{"schedule_pkey"}},
+	"ran": {ranSQL, `'s1', 7`, []string{"schedule_pkey"}},
 }
 
 // fillSchedules makes 5,000 schedules, a few of them due, with ten jobs each.
@@ -40,9 +42,9 @@ func TestSchedulesKeepTheirPlans(t *testing.T) {
 		alter table millrace.river_job set (autovacuum_enabled = off)`
 
 	for name, prepare := range map[string][]string{
-		"never analyzed":          {off, fill, fillSchedules},
-		"a burst after analyzing": {off, "vacuum analyze", fill, fillSchedules},
-		"analyzed":                {off, fill, fillSchedules, "analyze"},
+		"never analyzed":          {off, jobtest.BusyTable, fillSchedules},
+		"a burst after analyzing": {off, "vacuum analyze", jobtest.BusyTable, fillSchedules},
+		"analyzed":                {off, jobtest.BusyTable, fillSchedules, "analyze"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

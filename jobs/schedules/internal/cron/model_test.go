@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/millrace-dev/millrace/jobs/internal/cron"
+	"github.com/millrace-dev/millrace/jobs/schedules/internal/cron"
 )
 
 // drawn is a field with the values that it stands for, so that the model needs no parser.

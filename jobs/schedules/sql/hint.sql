@@ -1,2 +1,2 @@
 -- Schedules changed: every node looks at once for what is due next.
-select pg_notify('millrace_jobs', 't 0')
+select pg_notify('millrace_schedules', '')

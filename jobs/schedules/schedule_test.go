@@ -1,27 +1,32 @@
-package jobs
+package schedules
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
+
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/testdb"
 )
 
 // put makes a schedule of function f.
-func put(t testing.TB, s *Service, name, cron string, change ...func(*ScheduleSpec)) Schedule {
+func put(t testing.TB, s *Service, name, cron string, change ...func(*Spec)) Schedule {
 	t.Helper()
 
-	spec := ScheduleSpec{Name: name, Function: "f", Input: json.RawMessage(`{"n": 1}`), Cron: cron}
+	spec := Spec{Name: name, Function: "f", Input: json.RawMessage(`{"n": 1}`), Cron: cron}
 	for _, f := range change {
 		f(&spec)
 	}
 
-	schedule, _, err := s.PutSchedule(t.Context(), spec)
+	schedule, _, err := s.Put(t.Context(), spec)
 	require.NoError(t, err)
 
 	return schedule
@@ -31,7 +36,7 @@ func put(t testing.TB, s *Service, name, cron string, change ...func(*ScheduleSp
 func overdue(t testing.TB, db *testdb.DB, name string, ago time.Duration) {
 	t.Helper()
 
-	exec(t, db, `update millrace.schedule set next_at = v.at, due_at = v.at, anchor = v.at
+	jobtest.Exec(t, db, `update millrace.schedule set next_at = v.at, due_at = v.at, anchor = v.at
 		from (select date_trunc('second', now()) - $2::bigint * interval '1 second' as at) v
 		where name = $1`, name, int64(ago/time.Second))
 }
@@ -44,10 +49,10 @@ func awaitSchedule(t testing.TB, s *Service, name string, wanted func(Schedule) 
 
 	require.Eventually(t, func() bool {
 		var err error
-		schedule, err = s.Schedule(t.Context(), name)
+		schedule, err = s.Get(t.Context(), name)
 
 		return err == nil && wanted(schedule)
-	}, patience, 5*time.Millisecond)
+	}, jobtest.Patience, 5*time.Millisecond)
 
 	return schedule
 }
@@ -83,19 +88,67 @@ func firedTicks(t testing.TB, db *testdb.DB, name string) []firedTick {
 	return list
 }
 
-// startScheduling is a node that fires, with ears; function f is the only one.
-func startScheduling(t testing.TB, db *testdb.DB, change ...func(*Config)) *Service {
+// keeper keeps schedules on a node that runs nothing, for functions f and orders.charge, and fires none itself.
+func keeper(t testing.TB, db *testdb.DB) *Service {
 	t.Helper()
 
-	functions := newFunctions()
-	functions.deploy("f", returns(`1`))
+	functions := testFunctions()
+	functions.Deploy("orders.charge", jobtest.Returns(`1`), jobs.Settings{
+		Version: "v1", Queue: "money", Priority: 1, MaxAttempts: 9, Timeout: time.Hour,
+	})
 
-	s := newNode(t, db, functions, append([]func(*Config){withListener(t, db)}, change...)...)
-	require.NoError(t, s.cfg.Listener.Start(t.Context()))
-	require.NoError(t, s.Start(t.Context()))
-	t.Cleanup(func() { stopNode(t, s, patience) })
+	s, err := New(Config{Pool: db.Pool, Jobs: jobtest.StartNode(t, db, functions, jobtest.InsertOnly)})
+	require.NoError(t, err)
 
 	return s
+}
+
+func testFunctions() *jobtest.Functions {
+	functions := jobtest.NewFunctions()
+	functions.Deploy("f", jobtest.Returns(`1`))
+
+	return functions
+}
+
+// startScheduling is a node that fires, with ears; function f is the only one, unless others are given.
+func startScheduling(t testing.TB, db *testdb.DB, deployed ...*jobtest.Functions) *Service {
+	t.Helper()
+
+	return startFiring(t, db, jobtest.Listener(t, db), deployed...)
+}
+
+// startDeaf is one that hears nothing.
+func startDeaf(t testing.TB, db *testdb.DB, deployed ...*jobtest.Functions) *Service {
+	t.Helper()
+
+	return startFiring(t, db, nil, deployed...)
+}
+
+func startFiring(t testing.TB, db *testdb.DB, listener *postgres.Listener, deployed ...*jobtest.Functions) *Service {
+	t.Helper()
+
+	functions := testFunctions()
+	if len(deployed) > 0 {
+		functions = deployed[0]
+	}
+
+	node := jobtest.NewNode(t, db, functions, func(cfg *jobs.Config) { cfg.Listener = listener })
+
+	s, err := New(Config{Pool: db.Pool, Jobs: node, Listener: listener})
+	require.NoError(t, err)
+
+	if listener != nil {
+		require.NoError(t, listener.Start(t.Context()))
+	}
+
+	jobtest.Start(t, node)
+
+	return jobtest.Start(t, s)
+}
+
+// testScheduler is one whose steps the test takes.
+func testScheduler(db *testdb.DB, node *jobs.Service) *scheduler {
+	return newScheduler(db.Pool, node.Prepare, newMeters(), slog.New(slog.DiscardHandler))
 }
 
 func TestAScheduleFiresOnTime(t *testing.T) {
@@ -103,8 +156,8 @@ func TestAScheduleFiresOnTime(t *testing.T) {
 
 	db := testdb.New(t)
 	s := startScheduling(t, db)
-	put(t, s, "every-second", "* * * * * *", func(spec *ScheduleSpec) {
-		spec.Options = Options{Priority: 1, MaxAttempts: 7, Timeout: time.Minute, Tags: []string{"abc"}}
+	put(t, s, "every-second", "* * * * * *", func(spec *Spec) {
+		spec.Options = jobs.Options{Priority: 1, MaxAttempts: 7, Timeout: time.Minute, Tags: []string{"abc"}}
 	})
 
 	schedule := awaitSchedule(t, s, "every-second", func(s Schedule) bool { return s.Fired >= 4 })
@@ -127,7 +180,7 @@ func TestAScheduleFiresOnTime(t *testing.T) {
 
 	require.Less(t, soonest, 500*time.Millisecond, "a poll, not a timer")
 
-	job := await(t, db, schedule.LastJobID, StateCompleted)
+	job := jobtest.Await(t, s.jobs, schedule.LastJobID, jobs.StateCompleted)
 	require.Equal(t, "f", job.Function)
 	require.JSONEq(t, `{"n": 1}`, string(job.Input))
 	require.Equal(t, []string{"abc"}, job.Tags)
@@ -135,7 +188,7 @@ func TestAScheduleFiresOnTime(t *testing.T) {
 	require.Equal(t, 7, job.MaxAttempts)
 	require.NotNil(t, schedule.LastTick)
 	require.NotNil(t, schedule.NextTick)
-	require.WithinDuration(t, time.Now(), *schedule.LastJobAt, patience)
+	require.WithinDuration(t, time.Now(), *schedule.LastJobAt, jobtest.Patience)
 	require.Equal(t, "every-second", job.Schedule)
 	require.WithinDuration(t, *schedule.LastTick, *job.Tick, 0)
 }
@@ -145,27 +198,27 @@ func TestTheJobsOfASchedule(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	s := startInserter(t, db)
+	s := keeper(t, db)
 	put(t, s, "one", "@yearly")
 	put(t, s, "two", "@yearly")
 
 	var want []int64
 
 	for range 5 {
-		job, err := s.RunSchedule(t.Context(), "one")
+		job, err := s.Run(t.Context(), "one")
 		require.NoError(t, err)
 
 		want = append([]int64{job.ID}, want...)
-		_, err = s.RunSchedule(t.Context(), "two")
+		_, err = s.Run(t.Context(), "two")
 		require.NoError(t, err)
-		submit(t, s, "f")
+		jobtest.Submit(t, s.jobs, "f")
 	}
 
 	var got []int64
 
-	query := ListQuery{Schedule: "one", Function: "f", State: StateQueued, Limit: 2}
+	query := jobs.ListQuery{Schedule: "one", Function: "f", State: jobs.StateQueued, Limit: 2}
 	for {
-		page, err := s.List(t.Context(), query)
+		page, err := s.jobs.List(t.Context(), query)
 		require.NoError(t, err)
 
 		for _, job := range page.Jobs {
@@ -181,8 +234,8 @@ func TestTheJobsOfASchedule(t *testing.T) {
 
 	require.Equal(t, want, got)
 
-	exec(t, db, "delete from millrace.river_job where id = $1", want[0])
-	page, err := s.List(t.Context(), ListQuery{Schedule: "one"})
+	jobtest.Exec(t, db, "delete from millrace.river_job where id = $1", want[0])
+	page, err := s.jobs.List(t.Context(), jobs.ListQuery{Schedule: "one"})
 	require.NoError(t, err)
 	require.Len(t, page.Jobs, 4)
 
@@ -196,17 +249,17 @@ func TestAChangeOfASchedulesIsSeenByAllNodesAtOnce(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	asked := startInserter(t, db) // which fires nothing itself
+	asked := keeper(t, db) // which fires nothing itself
 	startScheduling(t, db)
 
-	within(t, schedulePoll/2, func() time.Duration {
+	jobtest.Within(t, poll/2, func() time.Duration {
 		put(t, asked, "soon", "0 0 1 1 *")
-		exec(t, db, `update millrace.schedule set due_at = now() + interval '100 milliseconds', next_at = now() where name = 'soon'`)
+		jobtest.Exec(t, db, `update millrace.schedule set due_at = now() + interval '100 milliseconds', next_at = now() where name = 'soon'`)
 
 		began := time.Now()
-		before, err := asked.Schedule(t.Context(), "soon")
+		before, err := asked.Get(t.Context(), "soon")
 		require.NoError(t, err)
-		exec(t, db, scheduleHintSQL)
+		jobtest.Exec(t, db, hintSQL)
 		awaitSchedule(t, asked, "soon", func(s Schedule) bool { return s.Fired > before.Fired })
 
 		return time.Since(began)
@@ -218,15 +271,13 @@ func TestADeafNodeFires(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	functions := newFunctions()
-	functions.deploy("f", returns(`1`))
-	startNode(t, db, functions)
+	startDeaf(t, db)
 
-	asked := startInserter(t, db)
+	asked := keeper(t, db)
 	put(t, asked, "every-second", "@every 1s")
 	awaitSchedule(t, asked, "every-second", func(s Schedule) bool { return s.Fired >= 3 })
 
-	within(t, 500*time.Millisecond, func() time.Duration {
+	jobtest.Within(t, 500*time.Millisecond, func() time.Duration {
 		before := len(firedTicks(t, db, "every-second"))
 		awaitSchedule(t, asked, "every-second", func(s Schedule) bool { return s.Fired > int64(before) })
 
@@ -270,7 +321,7 @@ func TestAStoppedNodesClaimPasses(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	asked := startInserter(t, db)
+	asked := keeper(t, db)
 	put(t, asked, "held", "0 0 1 1 *")
 	overdue(t, db, "held", time.Second)
 
@@ -279,7 +330,7 @@ func TestAStoppedNodesClaimPasses(t *testing.T) {
 
 	defer func() { _ = tx.Rollback(context.Background()) }()
 
-	stopped := newScheduler(db.Pool, asked.accept, asked.log)
+	stopped := testScheduler(db, asked.jobs)
 
 	var claimed []*firing
 
@@ -298,14 +349,14 @@ func TestRunNow(t *testing.T) {
 
 	db := testdb.New(t)
 	s := startScheduling(t, db)
-	put(t, s, "yearly", "@yearly", func(spec *ScheduleSpec) { spec.Paused = true })
+	put(t, s, "yearly", "@yearly", func(spec *Spec) { spec.Paused = true })
 
 	for range 2 {
-		job, err := s.RunSchedule(t.Context(), "yearly")
+		job, err := s.Run(t.Context(), "yearly")
 		require.NoError(t, err)
-		require.JSONEq(t, `{"n": 1}`, string(await(t, db, job.ID, StateCompleted).Input))
+		require.JSONEq(t, `{"n": 1}`, string(jobtest.Await(t, s.jobs, job.ID, jobs.StateCompleted).Input))
 
-		schedule, err := s.Schedule(t.Context(), "yearly")
+		schedule, err := s.Get(t.Context(), "yearly")
 		require.NoError(t, err)
 		require.Equal(t, job.ID, schedule.LastJobID)
 		require.Nil(t, schedule.LastTick)
@@ -313,6 +364,6 @@ func TestRunNow(t *testing.T) {
 		require.True(t, schedule.Paused)
 	}
 
-	_, err := s.RunSchedule(t.Context(), "none")
-	require.ErrorIs(t, err, ErrNoSchedule)
+	_, err := s.Run(t.Context(), "none")
+	require.ErrorIs(t, err, ErrNotFound)
 }

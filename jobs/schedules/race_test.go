@@ -1,10 +1,13 @@
-package jobs
+package schedules
 
 import (
 	"context"
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
 
 	"github.com/stretchr/testify/require"
 
@@ -20,30 +23,31 @@ func TestATickMeetsTheClaimOfAnEarlierJob(t *testing.T) {
 			t.Parallel()
 
 			db := testdb.New(t)
-			s := startInserter(t, db)
-			put(t, s, "s", "@every 1h", func(spec *ScheduleSpec) { spec.Overlap = overlap })
+			s := keeper(t, db)
+			put(t, s, "s", "@every 1h", func(spec *Spec) { spec.Overlap = overlap })
 
-			earlier, err := s.RunSchedule(t.Context(), "s")
+			earlier, err := s.Run(t.Context(), "s")
 			require.NoError(t, err)
 			overdue(t, db, "s", time.Second)
 
 			claim, err := db.Pool.Begin(t.Context())
 			require.NoError(t, err)
 
-			_, err = claim.Exec(t.Context(), claimSQL, DefaultQueue, 1, "me")
+			_, err = claim.Exec(t.Context(), `update millrace.river_job
+				set state = 'running', attempt = attempt + 1, attempted_at = now(), attempted_by = '{me}' where id = $1`, earlier.ID)
 			require.NoError(t, err)
 
 			fired := make(chan error, 1)
 
 			go func() {
-				_, err := newScheduler(db.Pool, s.accept, s.log).firing(context.WithoutCancel(t.Context()), 1, nil)
+				_, err := testScheduler(db, s.jobs).firing(context.WithoutCancel(t.Context()), 1, nil)
 				fired <- err
 			}()
 
 			require.Eventually(t, func() (waits bool) {
 				return db.Pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity
 					where datname = current_database() and wait_event_type = 'Lock')`).Scan(&waits) == nil && waits
-			}, patience, time.Millisecond, "the tick waits for the claim")
+			}, jobtest.Patience, time.Millisecond, "the tick waits for the claim")
 			require.NoError(t, claim.Commit(t.Context()))
 			require.NoError(t, <-fired)
 
@@ -59,15 +63,15 @@ func TestATickMeetsTheClaimOfAnEarlierJob(t *testing.T) {
 
 // slowFunctions takes its time for every question.
 type slowFunctions struct {
-	*functionsOf
+	*jobtest.Functions
 
 	delay time.Duration
 }
 
-func (f slowFunctions) Resolve(ctx context.Context, name string) (Settings, error) {
+func (f slowFunctions) Resolve(ctx context.Context, name string) (jobs.Settings, error) {
 	time.Sleep(f.delay) // what is slow is the point
 
-	return f.functionsOf.Resolve(ctx, name) //nolint:wrapcheck // as it is
+	return f.Functions.Resolve(ctx, name) //nolint:wrapcheck // as it is
 }
 
 // Postgres ends a transaction that idles for three seconds. A batch that takes longer to decide about, on a busy machine
@@ -78,22 +82,22 @@ func TestASlowNodeFiresInSmallerBatches(t *testing.T) {
 	const count = 80
 
 	db := testdb.New(t)
-	s := startInserter(t, db)
+	s := keeper(t, db)
 
 	for i := range count {
 		put(t, s, fmt.Sprintf("s%d", i), "@every 1h")
 	}
 
-	exec(t, db, `update millrace.schedule set next_at = v.at, due_at = v.at, anchor = v.at
+	jobtest.Exec(t, db, `update millrace.schedule set next_at = v.at, due_at = v.at, anchor = v.at
 		from (select date_trunc('second', now()) - interval '1 second' as at) v`)
 
-	functions := newFunctions()
-	functions.deploy("f", returns(`1`))
+	functions := jobtest.NewFunctions()
+	functions.Deploy("f", jobtest.Returns(`1`))
 
-	slow := newNode(t, db, functions, func(cfg *Config) { cfg.Executor = slowFunctions{functions, 50 * time.Millisecond} })
+	slow := jobtest.NewNode(t, db, functions, func(cfg *jobs.Config) { cfg.Executor = slowFunctions{functions, 50 * time.Millisecond} })
 
 	for fired, batches := 0, 0; fired < count; batches++ {
-		_, err := newScheduler(db.Pool, slow.accept, slow.log).firing(t.Context(), scheduleBatch, nil)
+		_, err := testScheduler(db, slow).firing(t.Context(), claimBatch, nil)
 		require.NoError(t, err)
 		require.NoError(t, db.Pool.QueryRow(t.Context(), "select sum(fired) from millrace.schedule").Scan(&fired))
 		require.Less(t, batches, count)

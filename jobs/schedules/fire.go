@@ -1,12 +1,13 @@
-package jobs
+package schedules
 
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/millrace-dev/millrace/jobs"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,12 +15,12 @@ import (
 )
 
 var (
-	//go:embed sql/schedule_claim.sql
-	scheduleClaimSQL string
-	//go:embed sql/schedule_reserve.sql
-	scheduleReserveSQL string
-	//go:embed sql/schedule_advance.sql
-	scheduleAdvanceSQL string
+	//go:embed sql/claim.sql
+	claimSQL string
+	//go:embed sql/reserve.sql
+	reserveSQL string
+	//go:embed sql/advance.sql
+	advanceSQL string
 )
 
 const (
@@ -32,22 +33,16 @@ const (
 	decideFor = time.Second
 )
 
-// Keys of river_job.metadata, for those who read the table.
-const (
-	metaSchedule = "schedule" // the schedule's name
-	metaTick     = "tick"     // the tick, as in RFC 3339; absent when the job was run by hand
-)
-
 // firing is one schedule in the transaction that claimed it.
 type firing struct {
 	Schedule
 
 	tick time.Time // the first one that is due
 	plan tickPlan
-	due  time.Time     // of plan.next, or of another try
-	late time.Duration // since the first tick was due
-	rows []*row        // the jobs of plan.fire, in their order
-	err  string        // why a tick could not be fired
+	due  time.Time        // of plan.next, or of another try
+	late time.Duration    // since the first tick was due
+	rows []*jobs.Prepared // the jobs of plan.fire, in their order
+	err  string           // why a tick could not be fired
 }
 
 // firing claims up to limit schedules that are due, inserts the jobs of their ticks, and moves them on, in one
@@ -100,7 +95,7 @@ func (s *scheduler) firing(ctx context.Context, limit int, refused error) (int, 
 func (s *scheduler) claim(ctx context.Context, tx pgx.Tx, limit int, claimed *[]*firing) (now time.Time, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(claimTimeoutSQL)
-	batch.Queue(scheduleClaimSQL, limit, s.foreigners())
+	batch.Queue(claimSQL, limit, s.foreigners())
 
 	answers := tx.SendBatch(ctx, batch)
 	defer func() { err = errors.Join(err, answers.Close()) }()
@@ -129,7 +124,7 @@ func (s *scheduler) claim(ctx context.Context, tx pgx.Tx, limit int, claimed *[]
 
 		f.CatchUpWindow = time.Duration(window) * time.Millisecond
 		f.Jitter = time.Duration(jitter) * time.Millisecond
-		f.Options, err = decodeScheduleOptions(options)
+		f.Options, err = decodeOptions(options)
 
 		return f, err
 	})
@@ -162,21 +157,21 @@ func (s *scheduler) decide(ctx context.Context, f *firing, now time.Time) (bool,
 	for _, tick := range f.plan.fire {
 		sub := f.submission()
 
-		r, err := s.accept(ctx, &sub)
+		r, err := s.prepare(ctx, &sub)
 		if err == nil {
-			err = r.mark(f.Name, &tick)
+			err = r.OfSchedule(f.Name, &tick)
 		}
 
-		invalid := (*ValidationError)(nil)
+		invalid := (*jobs.ValidationError)(nil)
 
 		switch {
 		case err == nil:
 			f.rows = append(f.rows, r)
-		case errors.Is(err, ErrUnknownFunction) && now.Sub(t.due(f.tick)) < lateGrace:
+		case errors.Is(err, jobs.ErrUnknownFunction) && now.Sub(t.due(f.tick)) < lateGrace:
 			s.foreign[f.Name] = time.Now().Add(foreignFor)
 
 			return false, nil
-		case errors.Is(err, ErrUnknownFunction), errors.As(err, &invalid):
+		case errors.Is(err, jobs.ErrUnknownFunction), errors.As(err, &invalid):
 			f.refuse(err.Error())
 
 			return true, nil
@@ -193,26 +188,6 @@ func (f *firing) refuse(reason string) {
 	f.plan.missed += int64(len(f.plan.fire))
 	f.plan.fire, f.rows = nil, nil
 	f.err = postgres.Storable(reason, 1_000)
-}
-
-// mark notes in a job's metadata which schedule it is of, and which tick; nil for a job that was run by hand.
-func (r *row) mark(schedule string, tick *time.Time) error {
-	metadata := make(map[string]any)
-	if err := json.Unmarshal(r.metadata, &metadata); err != nil {
-		return fmt.Errorf("decode the metadata of a job: %w", err)
-	}
-
-	metadata[metaSchedule] = schedule
-	if tick != nil {
-		metadata[metaTick] = tick.UTC().Format(time.RFC3339)
-	}
-
-	var err error
-	if r.metadata, err = json.Marshal(metadata); err != nil {
-		return fmt.Errorf("encode the metadata of a job: %w", err)
-	}
-
-	return nil
 }
 
 // fireAll does what was decided, in the transaction that has the schedules locked.
@@ -233,8 +208,8 @@ func insertTicks(ctx context.Context, tx pgx.Tx, firings []*firing) error {
 	var (
 		schedules []string
 		ticks     []time.Time
-		byTick    = make(map[tickKey]*row)
-		rows      []*row
+		byTick    = make(map[tickKey]*jobs.Prepared)
+		rows      []*jobs.Prepared
 	)
 
 	for _, f := range firings {
@@ -248,7 +223,7 @@ func insertTicks(ctx context.Context, tx pgx.Tx, firings []*firing) error {
 		return nil
 	}
 
-	reserved, err := tx.Query(ctx, scheduleReserveSQL, schedules, ticks)
+	reserved, err := tx.Query(ctx, reserveSQL, schedules, ticks)
 	if err != nil {
 		return fmt.Errorf("reserve the jobs of ticks: %w", err)
 	}
@@ -261,7 +236,7 @@ func insertTicks(ctx context.Context, tx pgx.Tx, firings []*firing) error {
 
 	if _, err := pgx.ForEachRow(reserved, []any{&name, &tick, &id}, func() error {
 		r := byTick[tickKey{name, tick.Unix()}]
-		r.reserved = new(id)
+		r.Reserve(id)
 		rows = append(rows, r)
 
 		return nil
@@ -269,7 +244,7 @@ func insertTicks(ctx context.Context, tx pgx.Tx, firings []*firing) error {
 		return fmt.Errorf("reserve the jobs of ticks: %w", err)
 	}
 
-	if err := insertRows(ctx, tx, rows); err != nil {
+	if err := jobs.Insert(ctx, tx, rows); err != nil {
 		return fmt.Errorf("insert the jobs of ticks: %w", err)
 	}
 
@@ -294,16 +269,16 @@ func advance(ctx context.Context, tx pgx.Tx, firings []*firing) error {
 		skipped[i], missed[i] = f.plan.skipped, f.plan.missed
 
 		for k, r := range f.rows {
-			if r.reserved == nil {
+			if r.Reserved() == nil {
 				continue // the tick had a job already, and was counted with it
 			}
 
 			fired[i]++
-			jobs[i], lasts[i] = *r.reserved, &f.plan.fire[k]
+			jobs[i], lasts[i] = *r.Reserved(), &f.plan.fire[k]
 		}
 	}
 
-	_, err := tx.Exec(ctx, scheduleAdvanceSQL, names, nexts, dues, fired, skipped, missed, lasts, jobs, errs)
+	_, err := tx.Exec(ctx, advanceSQL, names, nexts, dues, fired, skipped, missed, lasts, jobs, errs)
 	if err != nil {
 		return fmt.Errorf("move schedules on: %w", err)
 	}

@@ -1,4 +1,4 @@
-package jobs
+package schedules
 
 import (
 	"context"
@@ -8,7 +8,9 @@ import (
 	"hash/fnv"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs/internal/cron"
+	"github.com/millrace-dev/millrace/jobs"
+
+	"github.com/millrace-dev/millrace/jobs/schedules/internal/cron"
 )
 
 const (
@@ -111,13 +113,13 @@ func (p *tickPlan) catchUp(late time.Time, newer bool) {
 	}
 }
 
-//go:embed sql/schedule_now.sql
-var scheduleNowSQL string
+//go:embed sql/now.sql
+var nowSQL string
 
 // Ticks returns the next ticks of a schedule, in UTC and without jitter, also while it is paused: 1 to 100, 0 means 10.
-// There may be fewer. ErrNoSchedule, *ValidationError.
+// There may be fewer. ErrNotFound, *ValidationError.
 func (s *Service) Ticks(ctx context.Context, name string, count int) ([]time.Time, error) {
-	schedule, err := s.Schedule(ctx, name)
+	schedule, err := s.Get(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -125,16 +127,16 @@ func (s *Service) Ticks(ctx context.Context, name string, count int) ([]time.Tim
 	return s.ticks(ctx, &schedule, count)
 }
 
-// PreviewTicks is Ticks of a schedule that is not there: only Cron and Timezone count, and @every begins now.
-func (s *Service) PreviewTicks(ctx context.Context, spec ScheduleSpec, count int) ([]time.Time, error) {
-	wrong := &ValidationError{}
-	spec = scheduleDefaults(ScheduleSpec{Cron: spec.Cron, Timezone: spec.Timezone})
+// Preview is Ticks of a schedule that is not there: only Cron and Timezone count, and @every begins now.
+func (s *Service) Preview(ctx context.Context, spec Spec, count int) ([]time.Time, error) {
+	wrong := &jobs.ValidationError{}
+	spec = withDefaults(Spec{Cron: spec.Cron, Timezone: spec.Timezone})
 
 	if spec.checkTiming(wrong); len(wrong.Fields) > 0 {
 		return nil, wrong
 	}
 
-	return s.ticks(ctx, &Schedule{ScheduleSpec: spec}, count)
+	return s.ticks(ctx, &Schedule{Spec: spec}, count)
 }
 
 func (s *Service) ticks(ctx context.Context, schedule *Schedule, count int) ([]time.Time, error) {
@@ -143,16 +145,16 @@ func (s *Service) ticks(ctx context.Context, schedule *Schedule, count int) ([]t
 	}
 
 	if count < 1 || count > maxTicks {
-		return nil, &ValidationError{Fields: []FieldError{{Field: "count", Message: fmt.Sprintf("must be between 1 and %d", maxTicks)}}}
+		return nil, &jobs.ValidationError{Fields: []jobs.FieldError{{Field: "count", Message: fmt.Sprintf("must be between 1 and %d", maxTicks)}}}
 	}
 
 	expression, err := schedule.expression()
 	if err != nil {
-		return nil, &ValidationError{Fields: []FieldError{{Field: "cron", Message: err.Error()}}}
+		return nil, &jobs.ValidationError{Fields: []jobs.FieldError{{Field: "cron", Message: err.Error()}}}
 	}
 
 	var at time.Time
-	if err := s.pool.QueryRow(ctx, scheduleNowSQL).Scan(&at); err != nil {
+	if err := s.pool.QueryRow(ctx, nowSQL).Scan(&at); err != nil {
 		return nil, fmt.Errorf("ask Postgres for the time: %w", err)
 	}
 

@@ -1,4 +1,4 @@
-package jobs
+package schedules
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace-dev/millrace/jobs"
+
 	"github.com/millrace-dev/millrace/jobs/internal/alarm"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,17 +18,17 @@ import (
 	"github.com/millrace-dev/millrace/internal/service"
 )
 
-//go:embed sql/schedule_next_due.sql
-var scheduleNextDueSQL string
+//go:embed sql/next_due.sql
+var nextDueSQL string
 
 const (
-	// schedulePoll is how long a change of the schedules may stay unseen whose hint was lost.
-	schedulePoll = 2 * time.Second
-	// scheduleRetry is when a node looks again after a first failure, such as a lost connection; then it is schedulePoll.
-	scheduleRetry = 100 * time.Millisecond
-	// scheduleBatch is how many schedules one transaction claims. Nodes that wake at the same time share what is due.
-	scheduleBatch   = 100
-	scheduleTimeout = 10 * time.Second // of one batch
+	// poll is how long a change of the schedules may stay unseen whose hint was lost.
+	poll = 2 * time.Second
+	// retry is when a node looks again after a first failure, such as a lost connection; then it is poll.
+	retry = 100 * time.Millisecond
+	// claimBatch is how many schedules one transaction claims. Nodes that wake at the same time share what is due.
+	claimBatch  = 100
+	stepTimeout = 10 * time.Second // of one batch
 	// foreignFor is how long a node leaves a schedule alone whose function it does not know, so that others, which may
 	// have it in their program, come first. Who comes after lateGrace counts the tick as missed.
 	foreignFor = time.Second
@@ -37,16 +39,16 @@ type scheduler struct {
 	service.Base
 	alarm.Alarm
 
-	pool   *pgxpool.Pool
-	log    *slog.Logger
-	accept func(context.Context, *Submission) (*row, error)
-	meters *meters
+	pool    *pgxpool.Pool
+	log     *slog.Logger
+	prepare func(context.Context, *jobs.Submission) (*jobs.Prepared, error)
+	meters  *meters
 
 	foreign map[string]time.Time // the loop's own: schedules to be left alone, until when
 }
 
-func newScheduler(pool *pgxpool.Pool, accept func(context.Context, *Submission) (*row, error), log *slog.Logger) *scheduler {
-	return &scheduler{Alarm: alarm.New(), pool: pool, log: log, accept: accept, foreign: make(map[string]time.Time)}
+func newScheduler(pool *pgxpool.Pool, prepare func(context.Context, *jobs.Submission) (*jobs.Prepared, error), m *meters, log *slog.Logger) *scheduler {
+	return &scheduler{Alarm: alarm.New(), pool: pool, log: log, prepare: prepare, meters: m, foreign: make(map[string]time.Time)}
 }
 
 // Start begins to fire.
@@ -67,11 +69,11 @@ func (s *scheduler) loop(ctx context.Context) {
 		wait, err := s.run(ctx)
 		switch {
 		case err != nil && !failing && ctx.Err() == nil:
-			s.log.WarnContext(ctx, "jobs: schedules cannot be fired", "err", err)
+			s.log.WarnContext(ctx, "schedules: they cannot be fired", "err", err)
 
-			wait = scheduleRetry
+			wait = retry
 		case err != nil:
-			wait = schedulePoll
+			wait = poll
 		}
 
 		failing = err != nil
@@ -93,15 +95,15 @@ func (s *scheduler) run(ctx context.Context) (time.Duration, error) {
 
 // step fires one batch and returns 0, or how long to wait when there is nothing to fire.
 func (s *scheduler) step(ctx context.Context) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, scheduleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 
 	var due *float64
-	if err := s.pool.QueryRow(ctx, scheduleNextDueSQL, s.foreigners()).Scan(&due); err != nil {
+	if err := s.pool.QueryRow(ctx, nextDueSQL, s.foreigners()).Scan(&due); err != nil {
 		return 0, fmt.Errorf("look for the next schedule: %w", err)
 	}
 
-	most := schedulePoll
+	most := poll
 	if len(s.foreign) > 0 {
 		most = foreignFor
 	}
@@ -142,12 +144,12 @@ func (s *scheduler) foreigners() []string {
 // fire fires one batch and returns the number of schedules in it. When Postgres refuses what one of them says, each is
 // tried alone, and that one's ticks are missed.
 func (s *scheduler) fire(ctx context.Context) (int, error) {
-	n, err := s.firing(ctx, scheduleBatch, nil)
+	n, err := s.firing(ctx, claimBatch, nil)
 	if err == nil || !postgres.RefusesData(err) {
 		return n, err
 	}
 
-	for n = range scheduleBatch {
+	for n = range claimBatch {
 		var one int
 
 		one, err = s.firing(ctx, 1, nil)

@@ -1,36 +1,12 @@
-package jobs
+package schedules
 
 import (
 	"encoding/json"
 	"errors"
 	"time"
-)
 
-// Schedules.
-//
-// J5: a schedule fires once a tick over all nodes, whichever die; a missed tick follows the schedule's own policy.
-//
-//	             put, resume, deploy
-//	                    |
-//	                    v
-//	+------------> waits for due_at ---- claimed: the row is locked by one node, in a transaction
-//	|                   |                   |
-//	|               pause, delete           +--- fired     the tick's job is inserted
-//	|                                       +--- skipped   its overlap policy says no
-//	|                                       +--- missed    too late, and its catch-up policy says no
-//	+---- commit: next_at moves on, or rollback: nothing happened, and another node looks again
-//
-// Invariants:
-//
-//   - next_at is the first tick that was neither fired, skipped nor missed. It moves only in the transaction that did one
-//     of the three to the ticks before it, which holds the row's lock; jobs and next_at are committed together.
-//   - (schedule, tick) is unique in schedule_job: what the lock promises, the constraint would refuse to break.
-//   - Which ticks there are, and each one's jitter, are functions of the row. Nodes agree without talking.
-//   - Only the clock of Postgres is asked what time it is. A node's own clock measures how long to sleep.
-//   - Nobody leads. Each node sleeps until the next due_at of all schedules; all wake, one gets the row, the others pass
-//     over what is locked and look again 20 ms later. A node that dies in its transaction is rolled back; one that is
-//     stopped in it, after claimTimeout, by Postgres.
-//   - Notifications are hints: a change that nobody is told of is seen after schedulePoll.
+	"github.com/millrace-dev/millrace/jobs"
+)
 
 // Overlap says what a tick does while a job of an earlier one is unfinished.
 type Overlap string
@@ -64,18 +40,18 @@ const (
 
 // Errors of schedules. Compare with errors.Is.
 var (
-	ErrNoSchedule     = errors.New("no such schedule")
-	ErrScheduleExists = errors.New("there is a schedule of this name already")
-	ErrScheduleOwned  = errors.New("the schedule belongs to the configuration of a function")
+	ErrNotFound = errors.New("no such schedule")
+	ErrExists   = errors.New("there is a schedule of this name already")
+	ErrOwned    = errors.New("the schedule belongs to the configuration of a function")
 )
 
-// ScheduleSpec is what a user says about a schedule. Zero fields mean the defaults above.
-type ScheduleSpec struct {
+// Spec is what a user says about a schedule. Zero fields mean the defaults above.
+type Spec struct {
 	Name     string // 1 to 100 letters, digits, '_', '-' and '.', beginning with a letter or digit
 	Function string
 	Input    json.RawMessage // as in Submission
-	Options  Options         // Queue, Priority, MaxAttempts, Timeout, SoftTimeout and Tags; the others are a tick's own affair
-	Cron     string          // jobs/internal/cron has the grammar
+	Options  jobs.Options    // Queue, Priority, MaxAttempts, Timeout, SoftTimeout and Tags; the others are a tick's own affair
+	Cron     string          // internal/cron has the grammar
 	Timezone string          // name in the IANA database
 	Overlap  Overlap
 	CatchUp  CatchUp
@@ -89,7 +65,7 @@ type ScheduleSpec struct {
 
 // Schedule is a schedule as it stands.
 type Schedule struct {
-	ScheduleSpec
+	Spec
 
 	Owner    string     // the function whose configuration declares it; empty for all others
 	NextTick *time.Time // the next one to fire, without its jitter; nil while paused, and when there is none any more
@@ -109,15 +85,15 @@ type Schedule struct {
 	anchor    time.Time // what @every counts from
 }
 
-// ScheduleQuery selects schedules. Zero fields do not filter.
-type ScheduleQuery struct {
+// Query selects schedules. Zero fields do not filter.
+type Query struct {
 	Function string
 	Limit    int    // 1 to 500, 0 means 50
-	Cursor   string // SchedulePage.Next of the page before
+	Cursor   string // Page.Next of the page before
 }
 
-// SchedulePage is a part of a list, by name.
-type SchedulePage struct {
+// Page is a part of a list, by name.
+type Page struct {
 	Schedules []Schedule
 	Next      string // empty on the last page
 }

@@ -1,4 +1,4 @@
-package jobs
+package schedules
 
 import (
 	"context"
@@ -10,20 +10,22 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/millrace-dev/millrace/jobs"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 var (
-	//go:embed sql/schedule_columns.sql
-	scheduleColumnsSQL string
-	//go:embed sql/schedule_list.sql
-	scheduleListSQL string
+	//go:embed sql/columns.sql
+	columnsSQL string
+	//go:embed sql/list.sql
+	listSQL string
 )
 
-// scheduleOptions are the options of a schedule as they are stored.
-type scheduleOptions struct {
+// storedOptions are the options of a schedule as they are stored.
+type storedOptions struct {
 	Queue       string   `json:"queue,omitempty"`
 	Priority    int      `json:"priority,omitempty"`
 	MaxAttempts int      `json:"max_attempts,omitempty"`
@@ -32,8 +34,8 @@ type scheduleOptions struct {
 	Tags        []string `json:"tags,omitempty"`
 }
 
-func encodeScheduleOptions(o *Options) ([]byte, error) {
-	stored, err := json.Marshal(scheduleOptions{
+func encodeOptions(o *jobs.Options) ([]byte, error) {
+	stored, err := json.Marshal(storedOptions{
 		Queue: o.Queue, Priority: o.Priority, MaxAttempts: o.MaxAttempts, TimeoutMS: o.Timeout.Milliseconds(),
 		SoftMS: o.SoftTimeout.Milliseconds(), Tags: o.Tags,
 	})
@@ -44,21 +46,21 @@ func encodeScheduleOptions(o *Options) ([]byte, error) {
 	return stored, nil
 }
 
-func decodeScheduleOptions(stored []byte) (Options, error) {
-	var o scheduleOptions
+func decodeOptions(stored []byte) (jobs.Options, error) {
+	var o storedOptions
 	if err := json.Unmarshal(stored, &o); err != nil {
-		return Options{}, fmt.Errorf("decode the options: %w", err)
+		return jobs.Options{}, fmt.Errorf("decode the options: %w", err)
 	}
 
-	return Options{
+	return jobs.Options{
 		Queue: o.Queue, Priority: o.Priority, MaxAttempts: o.MaxAttempts,
 		Timeout: time.Duration(o.TimeoutMS) * time.Millisecond, SoftTimeout: time.Duration(o.SoftMS) * time.Millisecond, Tags: o.Tags,
 	}, nil
 }
 
-// Schedule returns a schedule. ErrNoSchedule when there is none of that name.
-func (s *Service) Schedule(ctx context.Context, name string) (Schedule, error) {
-	schedule, err := readSchedule(ctx, s.pool, name, "")
+// Get returns a schedule. ErrNotFound when there is none of that name.
+func (s *Service) Get(ctx context.Context, name string) (Schedule, error) {
+	schedule, err := read(ctx, s.pool, name, "")
 	if err != nil {
 		return Schedule{}, fmt.Errorf("schedule %.100s: %w", name, err)
 	}
@@ -66,12 +68,12 @@ func (s *Service) Schedule(ctx context.Context, name string) (Schedule, error) {
 	return schedule, nil
 }
 
-// Schedules returns a page of schedules, by name. *ValidationError for a bad query.
-func (s *Service) Schedules(ctx context.Context, query ScheduleQuery) (SchedulePage, error) {
-	wrong := &ValidationError{}
+// List returns a page of schedules, by name. *ValidationError for a bad query.
+func (s *Service) List(ctx context.Context, query Query) (Page, error) {
+	wrong := &jobs.ValidationError{}
 
-	if query.Limit < 0 || query.Limit > MaxListLimit {
-		wrong.Add("limit", fmt.Sprintf("must be between 1 and %d", MaxListLimit))
+	if query.Limit < 0 || query.Limit > jobs.MaxListLimit {
+		wrong.Add("limit", fmt.Sprintf("must be between 1 and %d", jobs.MaxListLimit))
 	}
 
 	if query.Function != postgres.Storable(query.Function, len(query.Function)) {
@@ -84,22 +86,22 @@ func (s *Service) Schedules(ctx context.Context, query ScheduleQuery) (ScheduleP
 	}
 
 	if err := wrong.OrNil(); err != nil {
-		return SchedulePage{}, err
+		return Page{}, err
 	}
 
 	limit := query.Limit
 	if limit == 0 {
-		limit = DefaultListLimit
+		limit = jobs.DefaultListLimit
 	}
 
-	rows, err := s.pool.Query(ctx, "select "+scheduleColumnsSQL+scheduleListSQL, string(after), query.Function, limit+1)
+	rows, err := s.pool.Query(ctx, "select "+columnsSQL+listSQL, string(after), query.Function, limit+1)
 	if err != nil {
-		return SchedulePage{}, fmt.Errorf("list schedules: %w", err)
+		return Page{}, fmt.Errorf("list schedules: %w", err)
 	}
 
-	page := SchedulePage{Schedules: []Schedule{}}
-	if page.Schedules, err = pgx.AppendRows(page.Schedules, rows, scanSchedule); err != nil {
-		return SchedulePage{}, fmt.Errorf("list schedules: %w", err)
+	page := Page{Schedules: []Schedule{}}
+	if page.Schedules, err = pgx.AppendRows(page.Schedules, rows, scan); err != nil {
+		return Page{}, fmt.Errorf("list schedules: %w", err)
 	}
 
 	if len(page.Schedules) > limit {
@@ -110,10 +112,10 @@ func (s *Service) Schedules(ctx context.Context, query ScheduleQuery) (ScheduleP
 	return page, nil
 }
 
-// lockSchedule reads a schedule that nobody else may change before the transaction ends; nil and ErrNoSchedule when there
+// lock reads a schedule that nobody else may change before the transaction ends; nil and ErrNotFound when there
 // is none.
-func lockSchedule(ctx context.Context, tx pgx.Tx, name string) (*Schedule, error) {
-	schedule, err := readSchedule(ctx, tx, name, " for update")
+func lock(ctx context.Context, tx pgx.Tx, name string) (*Schedule, error) {
+	schedule, err := read(ctx, tx, name, " for update")
 	if err != nil {
 		return nil, err
 	}
@@ -121,20 +123,25 @@ func lockSchedule(ctx context.Context, tx pgx.Tx, name string) (*Schedule, error
 	return &schedule, nil
 }
 
-// readSchedule reads one; lock is nothing or a locking clause.
-func readSchedule(ctx context.Context, db execer, name, lock string) (Schedule, error) {
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// read reads one; lock is nothing or a locking clause.
+func read(ctx context.Context, db querier, name, lock string) (Schedule, error) {
 	if !utf8.ValidString(name) || name != postgres.Storable(name, len(name)) {
-		return Schedule{}, ErrNoSchedule
+		return Schedule{}, ErrNotFound
 	}
 
-	rows, err := db.Query(ctx, "select "+scheduleColumnsSQL+"from millrace.schedule where name = $1"+lock, name)
+	rows, err := db.Query(ctx, "select "+columnsSQL+"from millrace.schedule where name = $1"+lock, name)
 	if err != nil {
 		return Schedule{}, fmt.Errorf("read: %w", err)
 	}
 
-	schedule, err := pgx.CollectExactlyOneRow(rows, scanSchedule)
+	schedule, err := pgx.CollectExactlyOneRow(rows, scan)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Schedule{}, ErrNoSchedule
+		return Schedule{}, ErrNotFound
 	}
 
 	if err != nil {
@@ -144,8 +151,8 @@ func readSchedule(ctx context.Context, db execer, name, lock string) (Schedule, 
 	return schedule, nil
 }
 
-// scanSchedule reads the columns of schedule_columns.sql.
-func scanSchedule(row pgx.CollectableRow) (Schedule, error) {
+// scan reads the columns of columns.sql.
+func scan(row pgx.CollectableRow) (Schedule, error) {
 	var (
 		s              Schedule
 		options        []byte
@@ -168,7 +175,7 @@ func scanSchedule(row pgx.CollectableRow) (Schedule, error) {
 	}
 
 	var err error
-	s.Options, err = decodeScheduleOptions(options)
+	s.Options, err = decodeOptions(options)
 
 	return s, err
 }

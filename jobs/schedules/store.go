@@ -1,4 +1,4 @@
-package jobs
+package schedules
 
 import (
 	"context"
@@ -7,23 +7,25 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace-dev/millrace/jobs"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
 )
 
 var (
-	//go:embed sql/schedule_put.sql
-	schedulePutSQL string
-	//go:embed sql/schedule_hint.sql
-	scheduleHintSQL string
+	//go:embed sql/put.sql
+	putSQL string
+	//go:embed sql/hint.sql
+	hintSQL string
 )
 
-// CreateSchedule makes a schedule. Errors: *ValidationError, ErrUnknownFunction, ErrScheduleExists.
-func (s *Service) CreateSchedule(ctx context.Context, spec ScheduleSpec) (Schedule, error) {
-	schedule, _, err := s.putSchedule(ctx, spec, func(found *Schedule, _ *ScheduleSpec) error {
+// Create makes a schedule. Errors: *ValidationError, ErrUnknownFunction, ErrExists.
+func (s *Service) Create(ctx context.Context, spec Spec) (Schedule, error) {
+	schedule, _, err := s.put(ctx, spec, func(found *Schedule, _ *Spec) error {
 		if found != nil {
-			return ErrScheduleExists
+			return ErrExists
 		}
 
 		return nil
@@ -47,12 +49,12 @@ func (found *Schedule) ask(guards []Guard) error {
 	return nil
 }
 
-// PutSchedule makes a schedule, or changes it to what spec says, and reports whether it was made. Guards are asked about
+// Put makes a schedule, or changes it to what spec says, and reports whether it was made. Guards are asked about
 // a schedule that is there. Where its ticks stay what they were, the next one does too.
 //
-// Errors: *ValidationError, ErrUnknownFunction, ErrScheduleOwned, those of guards.
-func (s *Service) PutSchedule(ctx context.Context, spec ScheduleSpec, guards ...Guard) (schedule Schedule, created bool, err error) {
-	return s.putSchedule(ctx, spec, func(found *Schedule, _ *ScheduleSpec) error {
+// Errors: *ValidationError, ErrUnknownFunction, ErrOwned, those of guards.
+func (s *Service) Put(ctx context.Context, spec Spec, guards ...Guard) (schedule Schedule, created bool, err error) {
+	return s.put(ctx, spec, func(found *Schedule, _ *Spec) error {
 		if found == nil {
 			return nil
 		}
@@ -61,21 +63,21 @@ func (s *Service) PutSchedule(ctx context.Context, spec ScheduleSpec, guards ...
 	})
 }
 
-// ChangeSchedule lets change edit what the user says about a schedule; nobody else changes it meanwhile. The name is
-// not changed. Errors: *ValidationError, ErrUnknownFunction, ErrNoSchedule, ErrScheduleOwned, change's, those of guards.
-func (s *Service) ChangeSchedule(
-	ctx context.Context, name string, change func(*ScheduleSpec) error, guards ...Guard,
+// Change lets change edit what the user says about a schedule; nobody else changes it meanwhile. The name is
+// not changed. Errors: *ValidationError, ErrUnknownFunction, ErrNotFound, ErrOwned, change's, those of guards.
+func (s *Service) Change(
+	ctx context.Context, name string, change func(*Spec) error, guards ...Guard,
 ) (Schedule, error) {
-	schedule, _, err := s.putSchedule(ctx, ScheduleSpec{Name: name}, func(found *Schedule, spec *ScheduleSpec) error {
+	schedule, _, err := s.put(ctx, Spec{Name: name}, func(found *Schedule, spec *Spec) error {
 		if found == nil {
-			return ErrNoSchedule
+			return ErrNotFound
 		}
 
 		if err := found.ask(guards); err != nil {
 			return err
 		}
 
-		*spec = found.ScheduleSpec
+		*spec = found.Spec
 		err := change(spec)
 		spec.Name = name
 
@@ -88,16 +90,16 @@ func (s *Service) ChangeSchedule(
 // errMadeMeanwhile tells that a schedule that was not there is, since somebody else made it at the same time.
 var errMadeMeanwhile = errors.New("the schedule was made meanwhile")
 
-// putSchedule writes spec once edit has seen what there is, and has changed spec if it likes.
-func (s *Service) putSchedule(
-	ctx context.Context, spec ScheduleSpec, edit func(found *Schedule, spec *ScheduleSpec) error,
+// put writes spec once edit has seen what there is, and has changed spec if it likes.
+func (s *Service) put(
+	ctx context.Context, spec Spec, edit func(found *Schedule, spec *Spec) error,
 ) (schedule Schedule, created bool, err error) {
 	put := func() error {
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 			spec := spec
 
-			found, err := lockSchedule(ctx, tx, spec.Name)
-			if err != nil && !errors.Is(err, ErrNoSchedule) {
+			found, err := lock(ctx, tx, spec.Name)
+			if err != nil && !errors.Is(err, ErrNotFound) {
 				return err
 			}
 
@@ -107,18 +109,18 @@ func (s *Service) putSchedule(
 			}
 
 			if found != nil && found.Owner != "" {
-				return ErrScheduleOwned
+				return ErrOwned
 			}
 
-			if spec, err = s.acceptSchedule(ctx, spec); err != nil {
+			if spec, err = s.accept(ctx, spec); err != nil {
 				return err
 			}
 
-			if err := storeSchedule(ctx, tx, found, &spec, ""); err != nil {
+			if err := store(ctx, tx, found, &spec, ""); err != nil {
 				return err
 			}
 
-			schedule, err = readSchedule(ctx, tx, spec.Name, "")
+			schedule, err = read(ctx, tx, spec.Name, "")
 
 			return err
 		})
@@ -132,36 +134,36 @@ func (s *Service) putSchedule(
 		return Schedule{}, false, fmt.Errorf("schedule %.100s: %w", spec.Name, err)
 	}
 
-	s.expectSchedule()
+	s.expect()
 
 	return schedule, created, nil
 }
 
-// acceptSchedule returns a checked specification with its defaults.
-func (s *Service) acceptSchedule(ctx context.Context, spec ScheduleSpec) (ScheduleSpec, error) {
-	spec = scheduleDefaults(spec)
-	if err := s.checker.checkSchedule(&spec); err != nil {
+// accept returns a checked specification with its defaults.
+func (s *Service) accept(ctx context.Context, spec Spec) (Spec, error) {
+	spec = withDefaults(spec)
+	if err := s.check(&spec); err != nil {
 		return spec, err
 	}
 
 	// As a tick will do, so that what cannot be fired is refused now.
 	sub := spec.submission()
-	if _, err := s.accept(ctx, &sub); err != nil {
+	if _, err := s.jobs.Prepare(ctx, &sub); err != nil {
 		return spec, err
 	}
 
 	return spec, nil
 }
 
-// storeSchedule writes a checked specification over what was found, which the transaction has locked, or nil.
-func storeSchedule(ctx context.Context, tx pgx.Tx, found *Schedule, spec *ScheduleSpec, owner string) error {
-	options, err := encodeScheduleOptions(&spec.Options)
+// store writes a checked specification over what was found, which the transaction has locked, or nil.
+func store(ctx context.Context, tx pgx.Tx, found *Schedule, spec *Spec, owner string) error {
+	options, err := encodeOptions(&spec.Options)
 	if err != nil {
 		return err
 	}
 
 	var now time.Time
-	if err := tx.QueryRow(ctx, scheduleNowSQL).Scan(&now); err != nil {
+	if err := tx.QueryRow(ctx, nowSQL).Scan(&now); err != nil {
 		return fmt.Errorf("ask Postgres for the time: %w", err)
 	}
 
@@ -177,25 +179,25 @@ func storeSchedule(ctx context.Context, tx pgx.Tx, found *Schedule, spec *Schedu
 
 	var inserted bool
 
-	err = tx.QueryRow(ctx, schedulePutSQL, spec.Name, spec.Function, []byte(spec.Input), options, spec.Cron, spec.Timezone,
+	err = tx.QueryRow(ctx, putSQL, spec.Name, spec.Function, []byte(spec.Input), options, spec.Cron, spec.Timezone,
 		spec.Overlap, spec.CatchUp, spec.CatchUpWindow.Milliseconds(), spec.Jitter.Milliseconds(), owner, anchor,
 		spec.Paused, timeOrNull(next), timeOrNull(due)).Scan(&inserted)
 
 	switch {
 	case err != nil && postgres.RefusesData(err):
-		return &ValidationError{Fields: []FieldError{{Field: "input", Message: "cannot be stored by Postgres"}}}
+		return &jobs.ValidationError{Fields: []jobs.FieldError{{Field: "input", Message: "cannot be stored by Postgres"}}}
 	case err != nil:
 		return fmt.Errorf("store the schedule: %w", err)
 	case found == nil && !inserted:
 		return errMadeMeanwhile
 	}
 
-	return hintSchedules(ctx, tx)
+	return hintAll(ctx, tx)
 }
 
 // firstTick is the first tick of a schedule that is written now: the one that it waits for already, if its ticks are
 // what they were, so that a change of the input cannot lose one.
-func firstTick(found *Schedule, spec *ScheduleSpec, anchor, now time.Time) (next, due time.Time, err error) {
+func firstTick(found *Schedule, spec *Spec, anchor, now time.Time) (next, due time.Time, err error) {
 	expression, err := spec.expression()
 	if err != nil {
 		return next, due, err
@@ -221,18 +223,16 @@ func timeOrNull(t time.Time) *time.Time {
 	return &t
 }
 
-// hintSchedules tells every node, when the transaction commits.
-func hintSchedules(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, scheduleHintSQL); err != nil {
+// hintAll tells every node, when the transaction commits.
+func hintAll(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, hintSQL); err != nil {
 		return fmt.Errorf("tell of the schedule: %w", err)
 	}
 
 	return nil
 }
 
-// expectSchedule has this node look for what is due next.
-func (s *Service) expectSchedule() {
-	if s.scheduler != nil {
-		s.scheduler.Expect(0)
-	}
+// expect has this node look for what is due next.
+func (s *Service) expect() {
+	s.scheduler.Expect(0)
 }

@@ -1,4 +1,4 @@
-package jobs
+package schedules
 
 import (
 	"context"
@@ -8,10 +8,12 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-dev/millrace/jobs"
 )
 
-//go:embed sql/schedule_unfinished.sql
-var scheduleUnfinishedSQL string
+//go:embed sql/unfinished.sql
+var unfinishedSQL string
 
 // settleOverlaps asks for the unfinished jobs of the schedules whose policy cares, and follows it.
 func settleOverlaps(ctx context.Context, tx pgx.Tx, firings []*firing) error {
@@ -32,7 +34,7 @@ func settleOverlaps(ctx context.Context, tx pgx.Tx, firings []*firing) error {
 		return nil
 	}
 
-	rows, err := tx.Query(ctx, scheduleUnfinishedSQL, names, running)
+	rows, err := tx.Query(ctx, unfinishedSQL, names, running)
 	if err != nil {
 		return fmt.Errorf("look for unfinished jobs: %w", err)
 	}
@@ -61,10 +63,10 @@ func settleOverlaps(ctx context.Context, tx pgx.Tx, firings []*firing) error {
 
 // cancelEarlier cancels jobs, by the policy of their schedule. One that was claimed meanwhile runs, and replace leaves
 // it alone. They are locked in the order in which the finisher does it.
-func cancelEarlier(ctx context.Context, tx pgx.Tx, jobs map[int64]Overlap) error {
+func cancelEarlier(ctx context.Context, tx pgx.Tx, earlier map[int64]Overlap) error {
 	batch := &pgx.Batch{}
-	for _, id := range slices.Sorted(maps.Keys(jobs)) {
-		batch.Queue(cancelSQL, id, jobs[id] != OverlapReplace)
+	for _, id := range slices.Sorted(maps.Keys(earlier)) {
+		jobs.QueueCancel(batch, id, earlier[id] != OverlapReplace)
 	}
 
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {

@@ -1,10 +1,13 @@
-package jobs
+package schedules
 
 import (
 	"context"
 	"encoding/json"
 	"testing"
 	"time"
+
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,46 +19,44 @@ func TestOverlapPolicies(t *testing.T) {
 	t.Parallel()
 
 	for overlap, want := range map[Overlap]struct {
-		running, waiting State // what becomes of the earlier job
+		running, waiting jobs.State // what becomes of the earlier job
 		fired, skipped   int64
 	}{
-		OverlapQueue:   {StateRunning, StateScheduled, 1, 0},
-		OverlapSkip:    {StateRunning, StateScheduled, 0, 1},
-		OverlapReplace: {StateRunning, StateCancelled, 1, 0},
-		OverlapCancel:  {StateCancelled, StateCancelled, 1, 0},
+		OverlapQueue:   {jobs.StateRunning, jobs.StateScheduled, 1, 0},
+		OverlapSkip:    {jobs.StateRunning, jobs.StateScheduled, 0, 1},
+		OverlapReplace: {jobs.StateRunning, jobs.StateCancelled, 1, 0},
+		OverlapCancel:  {jobs.StateCancelled, jobs.StateCancelled, 1, 0},
 	} {
 		t.Run(string(overlap), func(t *testing.T) {
 			t.Parallel()
 
-			db, functions := testdb.New(t), newFunctions()
-			functions.deploy("f", func(ctx context.Context, _ *Run) (json.RawMessage, error) {
+			db, functions := testdb.New(t), jobtest.NewFunctions()
+			functions.Deploy("f", func(ctx context.Context, _ *jobs.Run) (json.RawMessage, error) {
 				<-ctx.Done()
 
 				return nil, ctx.Err()
 			})
-			s := newNode(t, db, functions, withListener(t, db))
-			require.NoError(t, s.cfg.Listener.Start(t.Context()))
-			require.NoError(t, s.Start(t.Context()))
-			t.Cleanup(func() { stopNode(t, s, 0) })
+			s := startScheduling(t, db, functions)
+			t.Cleanup(func() { jobtest.StopNow(t, s.jobs) })
 
 			for _, name := range []string{"running", "waiting"} {
-				put(t, s, name, "0 0 1 1 *", func(spec *ScheduleSpec) { spec.Overlap = overlap })
+				put(t, s, name, "0 0 1 1 *", func(spec *Spec) { spec.Overlap = overlap })
 			}
 
-			running, err := s.RunSchedule(t.Context(), "running")
+			running, err := s.Run(t.Context(), "running")
 			require.NoError(t, err)
-			await(t, db, running.ID, StateRunning)
+			jobtest.Await(t, s.jobs, running.ID, jobs.StateRunning)
 
-			waiting, err := s.RunSchedule(t.Context(), "waiting")
+			waiting, err := s.Run(t.Context(), "waiting")
 			require.NoError(t, err)
-			await(t, db, waiting.ID, StateRunning)
-			exec(t, db, `update millrace.river_job set state = 'scheduled', scheduled_at = now() + interval '1 day' where id = $1`, waiting.ID)
+			jobtest.Await(t, s.jobs, waiting.ID, jobs.StateRunning)
+			jobtest.Exec(t, db, `update millrace.river_job set state = 'scheduled', scheduled_at = now() + interval '1 day' where id = $1`, waiting.ID)
 
 			for _, name := range []string{"running", "waiting"} {
 				overdue(t, db, name, 2*time.Second)
 			}
 
-			exec(t, db, scheduleHintSQL)
+			jobtest.Exec(t, db, hintSQL)
 
 			for _, name := range []string{"running", "waiting"} {
 				schedule := awaitSchedule(t, s, name, func(s Schedule) bool { return s.Fired+s.Skipped > 0 })
@@ -64,8 +65,8 @@ func TestOverlapPolicies(t *testing.T) {
 				require.Zero(t, schedule.Missed, name)
 			}
 
-			await(t, db, running.ID, want.running)
-			await(t, db, waiting.ID, want.waiting)
+			jobtest.Await(t, s.jobs, running.ID, want.running)
+			jobtest.Await(t, s.jobs, waiting.ID, want.waiting)
 		})
 	}
 }
@@ -75,10 +76,10 @@ func TestOverlapOfTicksThatAreCaughtUpWith(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	s := startInserter(t, db)
+	s := keeper(t, db)
 
 	for _, overlap := range []Overlap{OverlapQueue, OverlapSkip, OverlapReplace, OverlapCancel} {
-		put(t, s, string(overlap), "@every 1h", func(spec *ScheduleSpec) {
+		put(t, s, string(overlap), "@every 1h", func(spec *Spec) {
 			spec.Overlap, spec.CatchUp, spec.CatchUpWindow = overlap, CatchUpAll, 24*time.Hour
 		})
 		overdue(t, db, string(overlap), 4*time.Hour)
@@ -101,8 +102,8 @@ func TestAScheduleOfNoFunction(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	asked := startInserter(t, db)
-	put(t, asked, "orphan", "@every 1h", func(spec *ScheduleSpec) { spec.Function = "orders.charge" })
+	asked := keeper(t, db)
+	put(t, asked, "orphan", "@every 1h", func(spec *Spec) { spec.Function = "orders.charge" })
 	put(t, asked, "good", "@every 1h")
 	overdue(t, db, "orphan", 12*time.Second)
 	overdue(t, db, "good", time.Second)
@@ -120,16 +121,16 @@ func TestANodeLeavesWhatItDoesNotKnowToOthers(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	knows := startInserter(t, db)
-	put(t, knows, "s", "@every 1h", func(spec *ScheduleSpec) { spec.Function = "orders.charge" })
+	knows := keeper(t, db)
+	put(t, knows, "s", "@every 1h", func(spec *Spec) { spec.Function = "orders.charge" })
 	overdue(t, db, "s", time.Second)
 
 	ignorant := startScheduling(t, db)
-	require.Eventually(t, func() bool { return ignorant.scheduler.Running() }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return ignorant.scheduler.Running() }, jobtest.Patience, time.Millisecond)
 
-	functions := newFunctions()
-	functions.deploy("orders.charge", returns(`1`))
-	startNode(t, db, functions)
+	functions := jobtest.NewFunctions()
+	functions.Deploy("orders.charge", jobtest.Returns(`1`))
+	startDeaf(t, db, functions)
 
 	schedule := awaitSchedule(t, knows, "s", func(s Schedule) bool { return s.Fired+s.Missed > 0 })
 	require.EqualValues(t, 1, schedule.Fired, "fired by the one that knows it")
@@ -140,14 +141,14 @@ func TestARefusedTickFailsAlone(t *testing.T) {
 	t.Parallel()
 
 	db := testdb.New(t)
-	asked := startInserter(t, db)
+	asked := keeper(t, db)
 
-	exec(t, db, `create function millrace.dislike() returns trigger language plpgsql as $$
+	jobtest.Exec(t, db, `create function millrace.dislike() returns trigger language plpgsql as $$
 		begin raise exception 'not this one' using errcode = '23514'; end $$`)
-	exec(t, db, `create trigger dislike before insert on millrace.river_job for each row
+	jobtest.Exec(t, db, `create trigger dislike before insert on millrace.river_job for each row
 		when ('poison' = any (new.tags)) execute function millrace.dislike()`)
 
-	put(t, asked, "bad", "@every 1h", func(spec *ScheduleSpec) { spec.Options.Tags = []string{"poison"} })
+	put(t, asked, "bad", "@every 1h", func(spec *Spec) { spec.Options.Tags = []string{"poison"} })
 
 	for _, name := range []string{"a", "b", "z"} {
 		put(t, asked, name, "@every 1h")

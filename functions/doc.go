@@ -24,10 +24,13 @@
 // # Invariants
 //
 //   - function.live_version is null or a version of that function (a foreign key).
+//
 //   - function.revision grows in the order of commits: every writer locks the table first. So an instance that asks for
 //     revisions above the last one it saw misses none.
+//
 //   - The schedules that a function declares are those of its live version: they change in the transaction that moves the
 //     live pointer.
+//
 //   - function_version, function_file and blob are only ever inserted into (triggers refuse updates).
 //
 //   - No two live functions have socket routes of one shape: who makes one live looks, with the table locked.

@@ -3,6 +3,7 @@ package durable_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -36,6 +37,7 @@ type node struct {
 type world struct {
 	mu      sync.Mutex
 	effects []string
+	refused int
 }
 
 func (w *world) did(effect string) {
@@ -43,6 +45,26 @@ func (w *world) did(effect string) {
 	defer w.mu.Unlock()
 	w.effects = append(w.effects, effect)
 }
+
+// publish fails twice for the channel "flaky", which is no effect otherwise.
+func (w *world) publish(channel string) error {
+	if channel != "flaky" {
+		w.did(channel)
+
+		return nil
+	}
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	if w.refused++; w.refused <= 2 {
+		return errFlaky
+	}
+
+	return nil
+}
+
+var errFlaky = errors.New("503")
 
 func (w *world) all() []string {
 	w.mu.Lock()
@@ -53,9 +75,7 @@ func (w *world) all() []string {
 
 // Publish is an effect of a function: ctx.publish(name, …).
 func (n *node) Publish(_ context.Context, channel string, _ []byte) error {
-	n.world.did(channel)
-
-	return nil
+	return n.world.publish(channel)
 }
 
 // Enqueue submits a job.

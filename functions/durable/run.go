@@ -67,6 +67,10 @@ func (r *Run) open(ctx context.Context) error {
 		return fmt.Errorf("read the job's steps: %w", err)
 	}
 
+	if err := r.lookAgain(ctx, entries); err != nil {
+		return err
+	}
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
@@ -77,6 +81,35 @@ func (r *Run) open(ctx context.Context) error {
 	}
 
 	r.opened = true
+
+	return nil
+}
+
+// lookAgain looks for the events of waits that are recorded: an attempt may have died between recording its wait and
+// looking.
+func (r *Run) lookAgain(ctx context.Context, entries []steps.Entry) error {
+	turn := 0
+	for i := range entries {
+		turn = max(turn, entries[i].Turn)
+	}
+
+	for i := range entries {
+		e := &entries[i]
+		if e.Kind != steps.KindEvent || e.State != steps.StateWaiting {
+			continue
+		}
+
+		turn++
+
+		data, err := r.log.FindEvent(ctx, e.Position, turn)
+		if err != nil {
+			return fmt.Errorf("read the job's steps: %w", err)
+		}
+
+		if data != nil {
+			e.State, e.Value, e.Turn, e.Fresh = steps.StateDone, data, turn, true
+		}
+	}
 
 	return nil
 }

@@ -7,11 +7,10 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/millrace-dev/millrace/jobs/schedules"
-
 	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
+	"github.com/millrace-dev/millrace/jobs/schedules"
 )
 
 // errDryRun rolls a transaction back that was only to be tried.

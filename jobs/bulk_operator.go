@@ -8,13 +8,12 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs/internal/alarm"
-
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/jobs/internal/alarm"
 )
 
 var (

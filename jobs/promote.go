@@ -9,12 +9,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs/internal/alarm"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/jobs/internal/alarm"
 )
 
 var (

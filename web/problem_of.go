@@ -7,14 +7,13 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/millrace-dev/millrace/jobs/schedules"
-
 	"github.com/gofiber/fiber/v2"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/millrace-dev/millrace/functions"
 	"github.com/millrace-dev/millrace/internal/auth"
 	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/schedules"
 	"github.com/millrace-dev/millrace/realtime"
 	"github.com/millrace-dev/millrace/web/doors"
 )

@@ -4,11 +4,10 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/millrace-dev/millrace/jobs/schedules"
-
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/millrace-dev/millrace/internal/auth"
+	"github.com/millrace-dev/millrace/jobs/schedules"
 )
 
 func (s *Server) scheduleRoutes() []Route {

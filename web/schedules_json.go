@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs/schedules"
-
 	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/schedules"
 )
 
 // scheduleBody is what a user says about a schedule.

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs/schedules"
-
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace-dev/millrace/jobs/schedules"
 )
 
 func TestScheduleScenarios(t *testing.T) { //nolint:tparallel // they build on those before

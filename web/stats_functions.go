@@ -3,12 +3,11 @@ package web
 import (
 	"net/http"
 
-	"github.com/millrace-dev/millrace/jobs/statistics"
-
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/millrace-dev/millrace/internal/auth"
 	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/statistics"
 )
 
 func (s *Server) seeingRoutes() []Route {

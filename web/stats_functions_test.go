@@ -5,11 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs/statistics"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/statistics"
 )
 
 // seen puts counts and two kinds of failures where an instance would have written them.

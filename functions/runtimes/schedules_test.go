@@ -5,11 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs/schedules"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/functions/runtimes"
+	"github.com/millrace-dev/millrace/jobs/schedules"
 )
 
 func TestParseSchedules(t *testing.T) {

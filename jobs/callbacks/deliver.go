@@ -10,15 +10,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/millrace-dev/millrace/jobs/internal/alarm"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-dev/millrace/internal/safedial"
 	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/jobs/internal/alarm"
 )
 
 var (

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/millrace-dev/millrace/jobs"
-
 	"github.com/millrace-dev/millrace/jobs/schedules/internal/cron"
 )
 

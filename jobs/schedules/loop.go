@@ -8,14 +8,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs"
-
-	"github.com/millrace-dev/millrace/jobs/internal/alarm"
-
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/internal/alarm"
 )
 
 //go:embed sql/next_due.sql

@@ -3,11 +3,10 @@ package schedules
 import (
 	"testing"
 
-	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
 )
 
 // scheduleStatements are those of each tick, as hotStatements.

@@ -6,12 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs"
-	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
 )
 
 // What a tick does to the job of the tick before, which runs or waits.

@@ -6,12 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs"
-	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
 )
 
 // A job that is claimed at the same moment runs: under replace it may end, under cancel it is told to.

@@ -10,11 +10,10 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/millrace-dev/millrace/jobs"
-
 	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 var (

@@ -5,9 +5,9 @@ import (
 	_ "embed"
 	"fmt"
 
-	"github.com/millrace-dev/millrace/jobs"
-
 	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 //go:embed sql/ran.sql

@@ -8,13 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs"
-	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
 	"github.com/millrace-dev/millrace/internal/testdb"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
 )
 
 // put makes a schedule of function f.

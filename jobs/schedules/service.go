@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/millrace-dev/millrace/jobs"
-
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 // hintChannel is the NOTIFY channel of this package: its payload says nothing, schedules changed.

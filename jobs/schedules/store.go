@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs"
-
 	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 var (

@@ -7,13 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs"
-	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
 )
 
 func TestAScheduleIsKeptAsItWasSaid(t *testing.T) {

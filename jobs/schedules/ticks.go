@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/millrace-dev/millrace/jobs"
-
 	"github.com/millrace-dev/millrace/jobs/schedules/internal/cron"
 )
 

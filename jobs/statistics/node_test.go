@@ -7,12 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs"
-	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace-dev/millrace/internal/testdb"
+	"github.com/millrace-dev/millrace/jobs"
+	"github.com/millrace-dev/millrace/jobs/internal/jobtest"
 )
 
 func TestANodeCountsWhatBecameOfItsAttempts(t *testing.T) {

@@ -8,11 +8,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs"
-
 	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace-dev/millrace/internal/postgres"
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 var (

@@ -10,12 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace-dev/millrace/jobs"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/millrace-dev/millrace/internal/service"
+	"github.com/millrace-dev/millrace/jobs"
 )
 
 var (

@@ -246,7 +246,7 @@ func (r *Run) begin(request Request, name string) (*Operation, error) {
 		op.State = steps.StateDone
 		op.Value = json.RawMessage("null")
 		r.queue = append(r.queue, op)
-	default:
+	case steps.KindSleep, steps.KindEvent, steps.KindCall, steps.KindValues:
 		r.queue = append(r.queue, op)
 	}
 

@@ -93,7 +93,7 @@ func (r *Run) Unwound() bool {
 var ErrSuspended = errors.New("the job waits and goes on later; return this error")
 
 // Failed is the error of an operation that failed, as a Go function gets it.
-type Failed struct {
+type Failed struct { //nolint:errname // users read it as: the step failed
 	*steps.Failure
 
 	Operation string // its name

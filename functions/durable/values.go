@@ -69,7 +69,7 @@ func Draw[T any](ctx context.Context, r *Run, kind string, make func() T) T { //
 			return given
 		}
 
-		r.diverge(fmt.Sprintf("it asks for ctx.%s, where it asked for ctx.%s before", kind, was.Kind))
+		_ = r.diverge(fmt.Sprintf("it asks for ctx.%s, where it asked for ctx.%s before", kind, was.Kind)) // told by the next operation
 
 		return make()
 	}

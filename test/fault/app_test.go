@@ -95,7 +95,7 @@ func (w spanWriter) keyed(ctx context.Context, in workInput) (string, error) { r
 
 // held does not return on the instance that was first given it before that is released (public.released).
 func (w spanWriter) held(ctx context.Context, _ struct{}) (string, error) {
-	if millrace.Call(ctx).Attempt > 1 {
+	if millrace.Current(ctx).Attempt > 1 {
 		return w.span(ctx, 0, func(context.Context) error { return nil })
 	}
 	return w.span(ctx, 0, func(ctx context.Context) error {
@@ -112,7 +112,7 @@ func (w spanWriter) held(ctx context.Context, _ struct{}) (string, error) {
 // span writes a start, runs f, writes the end, and returns the name of the node.
 func (w spanWriter) span(ctx context.Context, key int, f func(context.Context) error) (string, error) {
 	ctx = context.WithoutCancel(ctx)
-	call := millrace.Call(ctx)
+	call := millrace.Current(ctx)
 	const begin = "insert into public.span (job, attempt, key, node) values ($1::text::bigint, $2, $3, $4) returning id"
 	var id int64
 	if err := w.pool.QueryRow(ctx, begin, call.JobID, call.Attempt, key, w.node).Scan(&id); err != nil {

@@ -14,9 +14,9 @@ type eventsCmd struct {
 
 type eventsSendCmd struct {
 	clientFlags
-	Name string `arg:"" help:"Name of the event, such as order.approved."`
-	Key  string `placeholder:"KEY" help:"Which one it is about, such as an order's id."`
-	Data string `default:"null" placeholder:"JSON" help:"Data as JSON, @FILE, or - for stdin."`
+	Name     string `arg:"" help:"Name of the event, such as order.approved."`
+	EventKey string `placeholder:"KEY" help:"Which one it is about, such as an order's id."`
+	Data     string `default:"null" placeholder:"JSON" help:"Data as JSON, @FILE, or - for stdin."`
 }
 
 // Run is called by kong.
@@ -26,7 +26,7 @@ func (e *eventsSendCmd) Run(ctx context.Context, out *streams) error {
 		return err
 	}
 	return e.with(func(client *apiclient.Client) error {
-		id, err := client.SendEvent(ctx, e.Name, e.Key, data)
+		id, err := client.SendEvent(ctx, e.Name, e.EventKey, data)
 		if err != nil {
 			return fmt.Errorf("send event %s: %w", e.Name, err)
 		}

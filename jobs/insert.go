@@ -96,6 +96,19 @@ func again(err error) bool {
 	return err != nil && (pgconn.SafeToRetry(err) || ok && pgErr.Code == deadlock)
 }
 
+// insist does a transaction that takes rows of jobs that others take in another order, such as a job and its children while
+// one of these ends: Postgres gives up one of both, and the next time the way is free.
+func insist(try func() error) error {
+	const times = 5
+
+	err := try()
+	for n := 1; n < times && again(err); n++ {
+		err = try()
+	}
+
+	return err
+}
+
 // insertAll is all or nothing.
 func (ins *inserter) insertAll(ctx context.Context, rows []*row, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, insertTimeout)

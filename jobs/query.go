@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 //go:embed sql/logs.sql
@@ -110,7 +111,13 @@ func (s *Service) Retry(ctx context.Context, id int64) (Job, error) {
 
 // change runs a statement that returns one row when the job's state allowed it, and reads the job.
 func (s *Service) change(ctx context.Context, verb string, id int64, sql string, args ...any) (Job, error) {
-	tag, err := s.pool.Exec(ctx, sql, args...)
+	var tag pgconn.CommandTag
+
+	err := insist(func() (err error) {
+		tag, err = s.pool.Exec(ctx, sql, args...)
+
+		return err //nolint:wrapcheck // below
+	})
 	if err != nil {
 		return Job{}, fmt.Errorf("%s job %d: %w", verb, id, err)
 	}

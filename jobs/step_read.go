@@ -31,7 +31,15 @@ func (s *Service) SendEvent(ctx context.Context, name, key string, data json.Raw
 		return 0, err
 	}
 
-	return s.steps.Send(ctx, name, key, data) //nolint:wrapcheck // it says what was being done
+	var id int64
+
+	err := insist(func() (err error) {
+		id, err = s.steps.Send(ctx, name, key, data)
+
+		return err //nolint:wrapcheck // it says what was being done
+	})
+
+	return id, err
 }
 
 // Steps lists the durable operations of a job behind a position, in order, limit of them.

@@ -25,7 +25,7 @@ type StepLog interface {
 	// answer was lost; calls may not. steps.ErrFenced.
 	Record(ctx context.Context, entries []steps.Entry, calls map[int]*Call) error
 	// FindEvent looks for an event for the recorded wait at a position, of which the function hears at turn; nil when
-	// there is none yet.
+	// there is none yet. steps.ErrFenced.
 	FindEvent(ctx context.Context, position, turn int) (json.RawMessage, error)
 	// Forget takes failures out of the history.
 	Forget(ctx context.Context, positions []int) error
@@ -150,7 +150,7 @@ func (l *stepLog) insert(ctx context.Context, tx pgx.Tx, entries []steps.Entry, 
 
 // FindEvent implements StepLog.
 func (l *stepLog) FindEvent(ctx context.Context, position, turn int) (json.RawMessage, error) {
-	return l.service.steps.FindEvent(ctx, l.fence.Job, position, turn) //nolint:wrapcheck // it says what was being done
+	return l.service.steps.FindEvent(ctx, l.fence, position, turn) //nolint:wrapcheck // it says what was being done
 }
 
 // Forget implements StepLog.

@@ -6,7 +6,7 @@ drop trigger child_ended on millrace.river_job;
 drop table millrace.event;
 drop table millrace.job_step;
 drop function millrace.send_event(text, text, jsonb);
-drop function millrace.find_event(bigint, integer, integer);
+drop function millrace.find_event(bigint, integer, text, integer, integer);
 drop function millrace.event_sent();
 drop function millrace.steps_deleted();
 drop function millrace.steps_revived();

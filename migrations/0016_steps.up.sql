@@ -41,8 +41,8 @@ create table millrace.event (
     data    jsonb       not null default 'null',
     sent_at timestamptz not null default now()
 );
-create index event_by_key on millrace.event (name, key, id);
-create index event_by_name on millrace.event (name, id);
+create index event_by_key on millrace.event (name, key, sent_at, id);
+create index event_by_name on millrace.event (name, sent_at, id);
 create index event_sent_at on millrace.event (sent_at);
 
 -- Lets a suspended job run, at once, or within two seconds when it waits for
@@ -304,14 +304,19 @@ declare
 begin
     perform pg_advisory_xact_lock_shared(hashtext('millrace.event'), hashtext(new.name));
     for waiting in
-        select s.job_id, min(s.position) as position from millrace.job_step s
+        select distinct s.job_id from millrace.job_step s
         where s.state = 'waiting' and s.kind = 'event' and s.event = new.name and (s.key is null or s.key = new.key)
           and (s.match is null or new.data @> s.match)
-        group by s.job_id order by s.job_id
+        order by s.job_id
     loop
+        -- The job's row first, as those who go on with its steps do; and one sender after the other picks a wait.
+        perform from millrace.river_job j where j.id = waiting.job_id for no key update;
         update millrace.job_step s
         set state = 'done', value = new.data, event_id = new.id, settled_at = clock_timestamp()
-        where s.job_id = waiting.job_id and s.position = waiting.position and s.state = 'waiting';
+        where s.job_id = waiting.job_id and s.state = 'waiting' and s.position = (
+            select min(w.position) from millrace.job_step w
+            where w.job_id = waiting.job_id and w.state = 'waiting' and w.kind = 'event' and w.event = new.name
+              and (w.key is null or w.key = new.key) and (w.match is null or new.data @> w.match));
         if found then
             perform millrace.wake_job(waiting.job_id);
         end if;
@@ -324,8 +329,10 @@ create constraint trigger event_sent after insert on millrace.event
 
 -- Looks for an event that was sent since the job was made, and that none of its
 -- waits has had, and ends the wait with it; the oldest one. The function hears
--- of it at the given turn.
-create function millrace.find_event(job bigint, at integer, turn integer) returns jsonb
+-- of it at the given turn: also when an event has ended the wait by itself since
+-- it was recorded. It is fenced like open_steps, but locks no job's row: senders
+-- take that behind the lock of the name.
+create function millrace.find_event(job bigint, the_attempt integer, client text, at integer, turn integer) returns jsonb
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
@@ -335,18 +342,24 @@ declare
 begin
     select s.* into wanted from millrace.job_step s where s.job_id = job and s.position = at;
     perform pg_advisory_xact_lock(hashtext('millrace.event'), hashtext(wanted.event));
+    perform from millrace.river_job j
+    where j.id = job and j.attempt = the_attempt and j.state is not distinct from 'running'
+      and j.attempted_by[array_upper(j.attempted_by, 1)] = client;
+    if not found then
+        raise exception 'the attempt is not this node''s any more' using errcode = 'MR001';
+    end if;
     if wanted.key is not null then
         select e.* into found_ from millrace.event e
         where e.name = wanted.event and e.key = wanted.key and (wanted.match is null or e.data @> wanted.match)
           and e.sent_at >= (select j.created_at from millrace.river_job j where j.id = job)
           and not exists (select from millrace.job_step s where s.job_id = job and s.event_id = e.id)
-        order by e.id limit 1;
+        order by e.sent_at, e.id limit 1;
     else
         select e.* into found_ from millrace.event e
         where e.name = wanted.event and (wanted.match is null or e.data @> wanted.match)
           and e.sent_at >= (select j.created_at from millrace.river_job j where j.id = job)
           and not exists (select from millrace.job_step s where s.job_id = job and s.event_id = e.id)
-        order by e.id limit 1;
+        order by e.sent_at, e.id limit 1;
     end if;
     if found_.id is not null then
         update millrace.job_step s
@@ -356,7 +369,10 @@ begin
             return found_.data;
         end if;
     end if;
-    return null;
+    update millrace.job_step s set turn = find_event.turn
+    where s.job_id = job and s.position = at and s.state = 'done'
+    returning s.value into wanted.value;
+    return case when found then wanted.value end;
 end
 $$;
 

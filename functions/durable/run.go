@@ -101,7 +101,7 @@ func (r *Run) lookAgain(ctx context.Context, entries []steps.Entry) error {
 
 		turn++
 
-		data, err := r.log.FindEvent(ctx, e.Position, turn)
+		data, err := r.find(ctx, e.Position, turn)
 		if err != nil {
 			return fmt.Errorf("read the job's steps: %w", err)
 		}

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -93,10 +94,15 @@ func (r *Run) take() ([]*Operation, []steps.Entry, map[int]*jobs.Call) {
 
 // record writes entries. The effect of a step is there already, so its result is worth some patience.
 func (r *Run) record(ctx context.Context, entries []steps.Entry, calls map[int]*jobs.Call) error {
+	return patiently(ctx, entries, func() error { return r.log.Record(ctx, entries, calls) })
+}
+
+// patiently does what may be done again until it succeeds or ctx ends.
+func patiently(ctx context.Context, entries []steps.Entry, do func() error) error {
 	for wait := writeRetryMin; ; wait = min(wait*2, writeRetryMax) {
-		err := r.log.Record(ctx, entries, calls)
+		err := do()
 		if err == nil || errors.Is(err, steps.ErrFenced) || !repeatable(err, entries) {
-			return err //nolint:wrapcheck // it says what was being done
+			return err
 		}
 
 		select {
@@ -157,9 +163,9 @@ func (r *Run) findEvent(ctx context.Context, op *Operation) error {
 	turn := r.turn
 	r.mu.Unlock()
 
-	data, err := r.log.FindEvent(ctx, op.Position, turn)
+	data, err := r.find(ctx, op.Position, turn)
 	if err != nil || data == nil {
-		return err //nolint:wrapcheck // it says what was being done
+		return err
 	}
 
 	r.mu.Lock()
@@ -167,4 +173,15 @@ func (r *Run) findEvent(ctx context.Context, op *Operation) error {
 	op.State, op.Value, op.Turn = steps.StateDone, data, turn
 
 	return nil
+}
+
+// find looks for the event of the wait at a position.
+func (r *Run) find(ctx context.Context, position, turn int) (data json.RawMessage, err error) {
+	err = patiently(ctx, nil, func() (err error) {
+		data, err = r.log.FindEvent(ctx, position, turn)
+
+		return err //nolint:wrapcheck // it says what was being done
+	})
+
+	return data, err
 }

@@ -44,7 +44,5 @@ func SendIn(ctx context.Context, tx pgx.Tx, e *Entry) error {
 		return fmt.Errorf("send event %s: %w", e.Event, err)
 	}
 
-	e.Match = nil // it was the data, and stands in the event
-
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,14 +24,14 @@ var (
 )
 
 const (
-	findEventSQL = "select millrace.find_event($1, $2, $3)"
+	findEventSQL = "select millrace.find_event($1, $2, $3, $4, $5)"
 	fenceSQL     = `select from millrace.river_job j
 where j.id = $1 and j.attempt = $2::smallint and j.state is not distinct from 'running'
   and j.attempted_by[array_upper(j.attempted_by, 1)] = $3::text
 for share`
 )
 
-// fencedState is the SQLSTATE that millrace.open_steps raises for an attempt that is not the newest.
+// fencedState is the SQLSTATE that millrace.open_steps and millrace.find_event raise for an attempt that is not the newest.
 const fencedState = "MR001"
 
 // Store reads and writes histories. Make one with New.
@@ -48,9 +49,7 @@ func (s *Store) Open(ctx context.Context, fence Fence, version string) ([]Entry,
 	}
 
 	entries, err := pgx.CollectRows(rows, scanEntry)
-
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == fencedState {
+	if err != nil && fenced(err) {
 		return nil, ErrFenced
 	}
 
@@ -128,7 +127,7 @@ type queryer interface {
 }
 
 func record(ctx context.Context, db queryer, fence Fence, entries []Entry) error {
-	text, err := json.Marshal(entries)
+	text, err := json.Marshal(withoutData(entries))
 	if err != nil {
 		return fmt.Errorf("write the steps of job %d: %w", fence.Job, err)
 	}
@@ -145,15 +144,42 @@ func record(ctx context.Context, db queryer, fence Fence, entries []Entry) error
 	return nil
 }
 
+// withoutData leaves the data of events that are sent out: it stands in the event. The entries stay as they are, since a
+// transaction that fails is repeated with them.
+func withoutData(entries []Entry) []Entry {
+	stored := slices.Clone(entries)
+	for i := range stored {
+		if stored[i].Kind == KindSend {
+			stored[i].Match = nil
+		}
+	}
+
+	return stored
+}
+
 // FindEvent looks for an event that ends the wait at a position, when that is recorded; the function hears of it at turn.
-// It returns nil when there is none yet: then the one that comes will wake the job.
-func (s *Store) FindEvent(ctx context.Context, job int64, position, turn int) (json.RawMessage, error) {
+// It returns nil when there is none yet: then the one that comes will wake the job. It may be repeated when its answer was
+// lost. ErrFenced.
+func (s *Store) FindEvent(ctx context.Context, fence Fence, position, turn int) (json.RawMessage, error) {
 	var data []byte
-	if err := s.pool.QueryRow(ctx, findEventSQL, job, position, turn).Scan(&data); err != nil {
-		return nil, fmt.Errorf("look for an event of job %d: %w", job, err)
+
+	err := s.pool.QueryRow(ctx, findEventSQL, fence.Job, fence.Attempt, fence.Client, position, turn).Scan(&data)
+	if err != nil && fenced(err) {
+		return nil, ErrFenced
+	}
+
+	if err != nil {
+		return nil, fmt.Errorf("look for an event of job %d: %w", fence.Job, err)
 	}
 
 	return data, nil
+}
+
+// fenced reports whether a function of the database refused an attempt that is not the newest.
+func fenced(err error) bool {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+
+	return ok && refused.Code == fencedState
 }
 
 // Forget takes failures out of the history, so that the next attempt tries again what failed.

@@ -32,7 +32,7 @@
 //     is an operation in its history that it asked for alone, and has not asked for yet, has diverged: its attempt fails
 //     with code diverged and both names, and no further attempt. Operations that ran beside each other are not held
 //     against their order.
-//   - A job has 10,000 operations at most.
+//   - A job has 10,000 operations at most, and begins none when their results have more than 64 MiB: each attempt holds them.
 //
 // # What is done again
 //

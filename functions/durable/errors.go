@@ -16,6 +16,10 @@ var errNowhere = errors.New("there is no job here whose steps could be recorded"
 // errTooMany refuses an operation behind values that are not in the history.
 var errTooMany = fmt.Errorf("ctx.now, ctx.random and ctx.uuid gave more than %d values since the last durable operation: draw them within a step", maxValues)
 
+// errLargeHistory refuses an operation of a job whose results are too much to be read by each attempt.
+var errLargeHistory = fmt.Errorf(
+	"the results of the job's durable operations have more than %d MiB: keep what is large elsewhere, and return where it is", MaxHistory>>20)
+
 // check finds mistakes in a request.
 func (q *Request) check() error {
 	switch {

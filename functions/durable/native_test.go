@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,4 +120,29 @@ func TestGoMistakes(t *testing.T) {
 	require.Equal(t, "3", n.output(n.submit("flaky", "null")))
 	require.Equal(t, `"no"`, n.output(n.submit("catches", "null")))
 	require.Equal(t, "1", n.output(n.submit("snoozes", time.Now().Add(200*time.Millisecond).Format(`"`+time.RFC3339Nano+`"`))))
+}
+
+// What a job's steps came to is held by each of its attempts, and so bounded as a whole.
+func TestResultsAreBoundedTogether(t *testing.T) {
+	t.Parallel()
+
+	const each = 4_000_000
+
+	n := start(t, testdb.New(t), setup{natives: func(s *functions.Service) {
+		register(t, s, "hoards", func(ctx context.Context, _ any) (int, error) {
+			for i := range 100 {
+				_, err := native.Step(ctx, "hoard", func(context.Context) (string, error) {
+					return strings.Repeat("x", each), nil
+				})
+				if err != nil {
+					return i, fmt.Errorf("hoard %d: %w", i, err)
+				}
+			}
+
+			return 0, nil
+		})
+	}})
+	job := n.await(n.submit("hoards", "null", jobs.Options{MaxAttempts: 2}), jobs.StateFailed)
+	require.Contains(t, job.Error.Message, fmt.Sprintf("hoard %d: ", durable.MaxHistory/each+1), "in the second attempt, too")
+	require.Contains(t, job.Error.Message, "more than 64 MiB")
 }

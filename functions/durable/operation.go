@@ -81,6 +81,7 @@ func (op *Operation) End(value json.RawMessage, failure *steps.Failure, retry Re
 	switch {
 	case failure == nil:
 		op.State, op.Value, op.Error = steps.StateDone, value, nil
+		r.bytes += len(value)
 	case failure.Retryable && op.Tries < retry.Times:
 		op.Tries++
 		op.Error = jobs.StorableFailure(failure)

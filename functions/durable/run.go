@@ -15,7 +15,9 @@ import (
 const (
 	// MaxOperations is how many durable operations a job may have.
 	MaxOperations = 10_000
-	maxName       = 200
+	// MaxHistory is how many bytes of results a job may have when it begins another operation: each attempt reads them all.
+	MaxHistory = 64 << 20
+	maxName    = 200
 )
 
 // Run is what one attempt makes of a job's history. It is safe for concurrent use.
@@ -34,6 +36,7 @@ type Run struct {
 	ordinals  map[string]int
 	position  int
 	turn      int
+	bytes     int // of results
 	underWay  map[*Operation]struct{}
 	queue     []*Operation // to be written
 	beside    int          // how many of the program's branches run beside each other (Beside)
@@ -118,6 +121,7 @@ func (r *Run) lookAgain(ctx context.Context, entries []steps.Entry) error {
 func (r *Run) remember(e *steps.Entry) error {
 	r.position = max(r.position, e.Position)
 	r.turn = max(r.turn, e.Turn)
+	r.bytes += len(e.Value)
 
 	if e.Kind == steps.KindValues {
 		return r.values.remember(e.Value)
@@ -222,6 +226,10 @@ func (r *Run) begin(request Request, name string) (*Operation, error) {
 
 	if r.position >= MaxOperations {
 		return nil, fmt.Errorf("a job may have %d durable operations: let another job go on (ctx.enqueue)", MaxOperations)
+	}
+
+	if r.bytes > MaxHistory {
+		return nil, errLargeHistory
 	}
 
 	r.position++

@@ -171,6 +171,7 @@ func (r *Run) findEvent(ctx context.Context, op *Operation) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	op.State, op.Value, op.Turn = steps.StateDone, data, turn
+	r.bytes += len(data)
 
 	return nil
 }

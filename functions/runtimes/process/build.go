@@ -59,6 +59,11 @@ func wrong(source runtimes.Source, file string, line, column int, text string) e
 
 // describe has a host load the function and say what it found.
 func (r *Runner) describe(ctx context.Context, source runtimes.Source, b bundle) (*message, error) {
+	if !r.enter() {
+		return nil, ErrClosed
+	}
+	defer r.wg.Done()
+
 	p := &program{function: source.Name, version: "new", entry: source.Entry, bundle: b, memory: r.config.MemoryLimit}
 	pool := newPool(r, p)
 	defer pool.drop()
@@ -69,6 +74,10 @@ func (r *Runner) describe(ctx context.Context, source runtimes.Source, b bundle)
 	}
 
 	c, err := r.launchChild(p, root)
+	if err != nil && r.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+
 	if failure, is := errors.AsType[*jobs.Failure](err); is {
 		return nil, wrong(source, source.Entry, 0, 0, failure.Message)
 	}

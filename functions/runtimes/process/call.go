@@ -180,16 +180,18 @@ func (c *child) take(m *message) {
 }
 
 func (c *child) log(r *running, m *message) {
-	limit := c.runner.config.MaxOutput
-	if r.written.Add(int64(len(m.Message)+len(m.Fields)+1)) > limit {
-		c.condemn(r.id, failf(CodeOutputLimit, "the function wrote more than %d MiB to its log (the limit is Config.MaxOutput of the instance)", limit>>20))
+	if r.written.Add(int64(len(m.Message)+len(m.Fields)+1)) > c.runner.config.MaxOutput {
+		c.flooded(r.id)
 		return
 	}
 	r.host.Log(m.Level, m.Message, m.Fields)
 }
 
-// strayed logs a line that came past the host.
-func (r *running) strayed(line string) { r.host.Log("warn", line, nil) }
+// flooded ends the process because of a call that wrote more than it may.
+func (c *child) flooded(id uint64) {
+	c.condemn(id, failf(CodeOutputLimit, "the function wrote more than %d MiB to its log (the limit is Config.MaxOutput of the instance)",
+		c.runner.config.MaxOutput>>20))
+}
 
 // operate runs an operation on a goroutine of its own.
 func (c *child) operate(r *running, m *message) {

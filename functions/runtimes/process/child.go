@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ type child struct {
 	program *program
 	pool    *pool // nil of a child that only describes
 	process *spawn.Child
-	folder  string // its own: its temporary files and its marker
+	folder  string   // its own: its temporary files and its marker
+	mark    *os.File // the marker, opened once: what the process makes of its name is of no matter
 	stdin   *outgoing
 	stdout  *os.File
 	lines   *lineReader
@@ -50,9 +52,13 @@ func (r *Runner) launchChild(p *program, root string) (_ *child, err error) {
 		return nil, fmt.Errorf("make a folder for a process: %w", err)
 	}
 
+	if c.mark, err = os.OpenFile(c.marker(), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("make a process's marker: %w", err), os.RemoveAll(c.folder))
+	}
+
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(c.folder))
+			err = errors.Join(err, c.mark.Close(), os.RemoveAll(c.folder))
 		}
 	}()
 
@@ -60,7 +66,7 @@ func (r *Runner) launchChild(p *program, root string) (_ *child, err error) {
 		return nil, fmt.Errorf("make a folder for a process: %w", err)
 	}
 
-	if err := os.WriteFile(c.marker(), make([]byte, 8), 0o600); err != nil {
+	if _, err := c.mark.Write(make([]byte, markerSize)); err != nil {
 		return nil, fmt.Errorf("make a process's marker: %w", err)
 	}
 
@@ -74,6 +80,9 @@ func (r *Runner) launchChild(p *program, root string) (_ *child, err error) {
 
 func (c *child) temporary() string { return filepath.Join(c.folder, "tmp") }
 func (c *child) marker() string    { return filepath.Join(c.folder, "call") }
+
+// markerSize is of the number of a call, in bytes.
+const markerSize = 8
 
 // start starts the process with pipes to it.
 func (c *child) start(l *launch) error {
@@ -102,8 +111,20 @@ func (c *child) start(l *launch) error {
 	c.stdin, c.stdout = newOutgoing(files[1]), files[2]
 	c.lines = newLineReader(c.stdout, maxLine)
 	c.stray.Go(func() { c.readStray(files[4]) })
+	c.stray.Go(func() { c.hangUp(files[2], files[4]) })
 
 	return nil
+}
+
+// leftOver is how long a process that has ended is listened to: for what it wrote, but not for what may have its pipes yet.
+const leftOver = 5 * time.Second
+
+// hangUp ends the reading of the pipes some time after the process: what it left behind may hold them open for ever.
+func (c *child) hangUp(pipes ...*os.File) {
+	<-c.process.Done()
+	for _, pipe := range pipes {
+		_ = pipe.SetReadDeadline(time.Now().Add(leftOver)) // it may be closed already
+	}
 }
 
 func closeAll(files []*os.File) {
@@ -120,11 +141,16 @@ var errEnded = errors.New("the process ended before it was ready")
 func (c *child) begin(l load) (*message, error) {
 	slow := time.AfterFunc(c.runner.config.StartTime, c.process.Kill)
 	defer slow.Stop()
+	defer context.AfterFunc(c.runner.ctx, c.process.Kill)()
 
 	m, err := c.handshake(l)
 	if err != nil {
 		late := !slow.Stop()
 		c.dispose()
+		if c.runner.ctx.Err() != nil {
+			return nil, ErrClosed
+		}
+
 		if late {
 			return nil, failf(CodeProcessDied, "the process was not ready within %s", c.runner.config.StartTime)
 		}
@@ -172,5 +198,6 @@ func (c *child) dispose() {
 	c.stdin.close()
 	c.stray.Wait()
 	_ = c.stdout.Close()       // a pipe
+	_ = c.mark.Close()         // a file that goes
 	_ = os.RemoveAll(c.folder) // what is left goes with the runner's folder
 }

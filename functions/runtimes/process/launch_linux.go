@@ -71,9 +71,14 @@ func becomeIn(text string) error {
 
 // moveWire leaves the program nothing to read on descriptor 0, and the log on 1.
 func moveWire() error {
-	nothing, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	opened, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", os.DevNull, err)
+	}
+
+	nothing, err := unix.FcntlInt(uintptr(opened), unix.F_DUPFD_CLOEXEC, wireOut+1) // not where the protocol goes
+	if err != nil {
+		return fmt.Errorf("move a descriptor: %w", err)
 	}
 
 	for _, move := range [][2]int{{0, wireIn}, {1, wireOut}, {nothing, 0}, {2, 1}} {

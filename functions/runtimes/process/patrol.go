@@ -144,11 +144,9 @@ func (c *child) answered() {
 
 // noticeBlocked says in the log of the job that is to blame that the loop is blocked.
 func (c *child) noticeBlocked(d time.Duration) {
-	if r := c.find(c.current()); r != nil {
-		r.host.Log("warn", fmt.Sprintf("the function has kept the event loop of its process for %s, and every other call in it waits "+
-			"(make it `def`, or await asyncio.to_thread for what blocks; the process is ended after %s, Config.BlockedLimit)",
-			seconds(d), c.runner.config.BlockedLimit), nil)
-	}
+	c.tell(or(c.current(), c.anyone()), "warn", fmt.Sprintf("the function has kept the event loop of its process for %s, and every "+
+		"other call in it waits (make it `def`, or await asyncio.to_thread for what blocks; the process is ended after %s, "+
+		"Config.BlockedLimit)", seconds(d), c.runner.config.BlockedLimit))
 }
 
 // blockedAt says where.

@@ -180,6 +180,18 @@ func (r *Runner) start(f func()) bool {
 	return true
 }
 
+// enter makes Close wait for a call of wg.Done, unless the runner is closed.
+func (r *Runner) enter() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	if !r.closed {
+		r.wg.Add(1)
+	}
+
+	return !r.closed
+}
+
 // Close refuses new calls, ends the processes and waits for them as long as ctx allows.
 func (r *Runner) Close(ctx context.Context) error {
 	r.mu.Lock()

@@ -17,11 +17,16 @@ func (r *Runner) newChild(ctx context.Context, p *pool) (*child, error) {
 	}
 
 	c, err := r.ready(p)
-	if err != nil {
-		r.budget.Release(p.program.function, p.program.memory)
+	if err == nil {
+		return c, nil
+	}
+	r.budget.Release(p.program.function, p.program.memory)
+
+	if r.ctx.Err() != nil { // whatever it looks like
+		err = ErrClosed
 	}
 
-	return c, err
+	return nil, err
 }
 
 // evictEvery is the time between two looks for a process to end, while another one waits for its memory.

@@ -54,15 +54,29 @@ func (c *child) readStray(file *os.File) {
 	}
 }
 
+// logStray logs a line for the call that is alone in the process, and counts it to what that may write.
 func (c *child) logStray(line []byte) {
+	id := c.anyone()
+	if over := c.tell(id, "warn", string(line)); over {
+		c.flooded(id)
+	}
+}
+
+// tell logs a line for a call, unless that has ended, which it does not do meanwhile. It reports whether the call has
+// written more than it may.
+func (c *child) tell(id uint64, level, line string) (over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
-	if len(c.calls) != 1 {
-		return
+	r := c.calls[id]
+	if r == nil {
+		return false
 	}
 
-	for _, call := range c.calls {
-		call.strayed(string(line))
+	if r.written.Add(int64(len(line)+1)) > c.runner.config.MaxOutput {
+		return true
 	}
+	r.host.Log(level, line, nil)
+
+	return false
 }

@@ -22,8 +22,10 @@ func (c Containment) String() string {
 	return [...]string{"process group", "pid namespace", "user and pid namespace"}[c]
 }
 
+// attributes make the child lead a session, and so a group, of its own: who leads a session cannot go over to another group,
+// where what ends its own would not find it, and has no terminal to write on.
 func (c Containment) attributes() *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	a := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	switch c {
 	case Group:
 	case Namespace:

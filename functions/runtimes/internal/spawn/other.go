@@ -13,7 +13,7 @@ const Group Containment = 0
 // String is the name that people see.
 func (c Containment) String() string { return "process group" }
 
-func (c Containment) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+func (c Containment) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 // Strongest is the best containment that there is.
 func Strongest() Containment { return Group }

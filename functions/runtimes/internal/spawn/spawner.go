@@ -63,7 +63,7 @@ func (s *Spawner) Close() {
 	s.thread.Wait()
 }
 
-// Start starts a program in a process group of its own, and in namespaces of its own if contained.
+// Start starts a program in a session and a process group of its own, and in namespaces of its own if contained.
 func (s *Spawner) Start(cmd *exec.Cmd, containment Containment) (*Child, error) {
 	mark := markVariable + "=" + rand.Text()
 	cmd.Env = append(cmd.Env, mark)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ func (g *jobsGetCmd) Run(ctx context.Context, out *streams) error {
 		if g.JSON {
 			err = out.printJSON(job)
 		} else {
-			err = printJob(out, job, time.Now())
+			err = errors.Join(printJob(out, job, time.Now()), printSteps(ctx, client, out, job.ID, time.Now()))
 		}
 		if err == nil && g.Wait && job.State != apiclient.StateCompleted {
 			return errReported

@@ -37,8 +37,11 @@ func TestJobsList(t *testing.T) {
 
 func TestJobsGet(t *testing.T) {
 	t.Parallel()
-	a := newAPI(t, map[string]http.HandlerFunc{"GET /v1/jobs/7": answerJSON(failedJob)})
+	a := newAPI(t, map[string]http.HandlerFunc{
+		"GET /v1/jobs/7": answerJSON(failedJob), "GET /v1/jobs/7/steps": answerJSON(`{"steps":[]}`),
+	})
 	got := a.run(t, "", "jobs", "get", "7")
+	require.NotContains(t, got.stdout, "STEP")
 	require.Zero(t, got.code, "reading a failed job is no failure")
 	require.Regexp(t, `(?m)^state +failed$`, got.stdout)
 	require.Regexp(t, `(?m)^attempt +2 of 2$`, got.stdout)
@@ -46,6 +49,44 @@ func TestJobsGet(t *testing.T) {
 	require.NotContains(t, got.stdout, "\x1b")
 
 	require.Equal(t, exitFailed, a.run(t, "", "jobs", "get", "7", "--wait").code)
+}
+
+func TestJobsGetShowsSteps(t *testing.T) {
+	t.Parallel()
+	const at = `"created_at":"2026-01-01T00:00:00Z","settled_at":"2026-01-01T00:00:01Z"`
+	a := newAPI(t, map[string]http.HandlerFunc{
+		"GET /v1/jobs/7": answerJSON(failedJob),
+		"GET /v1/jobs/7/steps": answerJSON(`{"steps":[
+			{"position":1,"kind":"step","name":"charge","state":"done","value":{"id":4},` + at + `},
+			{"position":2,"kind":"step","name":"pdf","state":"done","value":null,"omitted":true,` + at + `},
+			{"position":4,"kind":"step","name":"mail","state":"failed","error":{"code":"exception","message":"503"},` + at + `},
+			{"position":5,"kind":"event","name":"approved","state":"waiting","event":"approved","key":"o1","created_at":"2026-01-01T00:00:00Z"},
+			{"position":6,"kind":"call","name":"tax","state":"waiting","job":"9","created_at":"2026-01-01T00:00:00Z"}]}`),
+	})
+	got := a.run(t, "", "jobs", "get", "7")
+	require.Zero(t, got.code, got.stderr)
+	for _, line := range []string{
+		`STEP +KIND +NAME +STATE +TOOK +RESULT`, `1 +step +charge +done +1.0 s +\{"id":4\}`, `2 +step +pdf +done +1.0 s +\(large\)`,
+		`4 +step +mail +failed +1.0 s +exception: 503`, `5 +event +approved +waiting +\d+ d +event approved of o1`,
+		`6 +call +tax +waiting +\d+ d +job 9`,
+	} {
+		require.Regexp(t, `(?m)^`+line+`$`, got.stdout)
+	}
+	require.NotContains(t, a.run(t, "", "jobs", "get", "7", "--json").stdout, "STEP")
+}
+
+func TestEventsSend(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, map[string]http.HandlerFunc{"POST /v1/events/order.approved": answerJSON(`{"id":"12"}`)})
+	got := a.run(t, `{"by": "ann"}`, "events", "send", "order.approved", "--event-key", "o 1", "--data", "-")
+	require.Zero(t, got.code, got.stderr)
+	require.Equal(t, "12", strings.TrimSpace(got.stdout))
+	require.Zero(t, a.run(t, "", "events", "send", "order.approved").code)
+	require.Equal(t, []string{`POST /v1/events/order.approved?key=o+1 {"by": "ann"}`, `POST /v1/events/order.approved null`}, a.asked())
+
+	require.NotZero(t, a.run(t, "", "events", "send", "order.approved", "--data", "{").code)
+	require.Len(t, a.asked(), 2, "what is no JSON is not sent")
+	require.Contains(t, a.run(t, "", "events", "send", "no").stderr, "send event no: There is nothing here")
 }
 
 func TestJobsLogs(t *testing.T) {

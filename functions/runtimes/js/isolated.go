@@ -2,10 +2,13 @@ package js
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/millrace-dev/millrace/functions/runtimes/internal/budget"
 )
 
 // isolation says what isolated runs.
@@ -27,7 +30,10 @@ func (r *Runner) isolated(ctx context.Context, in isolation, f func(ctx context.
 	defer cancel(nil)
 	defer context.AfterFunc(r.ctx, func() { cancel(ErrClosed) })()
 
-	if err := r.budget.Admit(ctx, in.share, in.memory); err != nil {
+	switch err := r.budget.Admit(ctx, in.share, in.memory); {
+	case errors.Is(err, budget.ErrTooLarge):
+		return err
+	case err != nil:
 		return waitedInVain(ctx)
 	}
 

@@ -2,6 +2,8 @@ package budget
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"sync"
 )
@@ -33,8 +35,17 @@ func New(budget int64) *Admission {
 	return &Admission{budget: budget, free: budget, held: map[string]int64{}, waiting: map[string][]*waiter{}}
 }
 
-// Admit waits until function may use memory bytes, at most the budget. After nil, Release must be called.
+// ErrTooLarge is of a call that needs more than the whole budget, such as of a function that was deployed by an instance
+// with more memory.
+var ErrTooLarge = errors.New("this instance has not so much memory for functions")
+
+// Admit waits until function may use memory bytes. After nil, Release must be called. ErrTooLarge at once if it never may:
+// nobody waits behind it.
 func (a *Admission) Admit(ctx context.Context, function string, memory int64) error {
+	if memory > a.budget {
+		return fmt.Errorf("%s needs %d MiB of %d: %w", function, memory>>20, a.budget>>20, ErrTooLarge)
+	}
+
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -60,6 +60,15 @@ func TestNoFunctionKeepsOthersOut(t *testing.T) {
 	require.Empty(t, a.held)
 }
 
+// What can never be admitted is refused at once, and nobody waits behind it.
+func TestMoreThanThereIs(t *testing.T) {
+	t.Parallel()
+	a := New(4)
+	admitNow(t, a, "small", 1)
+	require.ErrorIs(t, a.Admit(t.Context(), "big", 5), ErrTooLarge)
+	admitNow(t, a, "small", 1)
+}
+
 func TestWhoHoldsLeastIsNext(t *testing.T) {
 	t.Parallel()
 	a := New(4)

@@ -219,18 +219,21 @@ func (f *finisher) isolate(ctx context.Context, batch []*finishing, refusal erro
 	return f.record(ctx, batch)
 }
 
-// settle lets the waiting dispatchers go on. err nil leaves what flush found for each.
+// settle lets the waiting dispatchers go on. err nil leaves what flush found for each; those that were settled before, one
+// by one, are left as they are.
 func settle(batch []*finishing, err error) {
 	for _, item := range batch {
+		select {
+		case <-item.done:
+			continue
+		default:
+		}
+
 		if err != nil {
 			item.err = err
 		}
 
-		select {
-		case <-item.done:
-		default:
-			close(item.done)
-		}
+		close(item.done)
 	}
 }
 

@@ -128,3 +128,16 @@ func TestOddMetadataIsNoObstacle(t *testing.T) {
 		}
 	}
 }
+
+// Outcomes of a batch that were recorded one by one stay recorded when the node stops before the rest of it.
+func TestGivingUpTheRestOfABatch(t *testing.T) {
+	t.Parallel()
+
+	recorded, waiting := newFinishing(&attempt{}), newFinishing(&attempt{})
+	recorded.settle(nil)
+	settle([]*finishing{recorded, waiting}, errGivenUp)
+
+	require.NoError(t, recorded.err)
+	require.ErrorIs(t, waiting.err, errGivenUp)
+	<-waiting.done
+}

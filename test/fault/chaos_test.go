@@ -15,6 +15,7 @@ import (
 )
 
 // full runs the tests that have a small size for every day in their whole one.
+// Promises of time are measured then alone: else these tests share their machine with others.
 var full = flag.Bool("fault.full", false, "run the fault tests in full size (some minutes)") //nolint:gochecknoglobals // a flag
 
 // fleet is the instances that are there at the moment.
@@ -143,4 +144,12 @@ select count(*) from (
 ) t`
 	require.NoError(t, i.db.Pool.QueryRow(t.Context(), kill).Scan(&n))
 	return n
+}
+
+// promised checks a promise of time, see full.
+func promised(t *testing.T, took, most time.Duration) {
+	t.Helper()
+	if *full {
+		require.Less(t, took, most)
+	}
 }

@@ -48,7 +48,7 @@ func newPair(t *testing.T) *pair {
 		var state string
 		err := pool.QueryRow(ctx, "select coalesce(max(sync_state), '') from pg_stat_replication").Scan(&state)
 		return err == nil && state == "sync"
-	}, 20*time.Second, 20*time.Millisecond)
+	}, 60*time.Second, 20*time.Millisecond)
 
 	url, query, _ := strings.Cut(strings.Replace(primary.TCPURL(), primary.Port()+"/", primary.Port()+",127.0.0.1:"+standby.Port()+"/", 1), "?")
 	require.Empty(t, query)
@@ -85,7 +85,7 @@ func TestFailoverToAPromotedStandby(t *testing.T) {
 	publish(before)
 	back := time.Since(promoted)
 	require.NoError(t, follower.reaches(ctx, before+1))
-	require.Less(t, time.Since(promoted), backWithin)
+	promised(t, time.Since(promoted), backWithin)
 	t.Logf("promoted after %v, published %v and delivered %v after that", promoted.Sub(crashed).Round(time.Millisecond),
 		back.Round(time.Millisecond), time.Since(promoted).Round(time.Millisecond))
 	for n := range after {

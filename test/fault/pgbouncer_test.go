@@ -74,7 +74,7 @@ max_client_conn = 500
 			return false
 		}
 		return conn.Close() == nil
-	}, 10*time.Second, 10*time.Millisecond, "log:\n%s", log)
+	}, 60*time.Second, 10*time.Millisecond, "log:\n%s", log)
 	return fmt.Sprintf("postgres://%s@127.0.0.1:%s%s?sslmode=disable", direct.User.Username(), port, direct.Path)
 }
 
@@ -108,7 +108,7 @@ func TestBehindPgBouncerAlone(t *testing.T) {
 
 	a.deploy(t, "steps", stepsTS)
 	began := time.Now()
-	job, err := b.client.SubmitAndWait(ctx, "steps", json.RawMessage(`{"steps":3}`), apiclient.Options{}, 20*time.Second)
+	job, err := b.client.SubmitAndWait(ctx, "steps", json.RawMessage(`{"steps":3}`), apiclient.Options{}, 60*time.Second)
 	require.NoError(t, err)
 	require.Equal(t, apiclient.StateCompleted, job.State)
 	t.Logf("a job deployed at one instance was done at the other after %v", time.Since(began).Round(time.Millisecond))
@@ -121,7 +121,7 @@ func TestBehindPgBouncerAlone(t *testing.T) {
 
 	_, err = db.Pool.Exec(ctx, `select millrace.publish('room:sql', '"from SQL"'::text)`)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return inst.stored(t, "room:sql") == 1 }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return inst.stored(t, "room:sql") == 1 }, 60*time.Second, 20*time.Millisecond)
 
 	for _, pair := range [][2]*instance{{a, b}} { // whichever of them wrote
 		pair[0].kill()
@@ -134,7 +134,7 @@ func TestBehindPgBouncerAlone(t *testing.T) {
 			_, err := pair[1].client.Publish(ctx, "room:after", json.RawMessage(fmt.Sprint(i)))
 			require.NoError(t, err)
 			if i == 0 {
-				require.Less(t, time.Since(killed), 15*time.Second)
+				promised(t, time.Since(killed), backWithin)
 			}
 		}
 		require.NoError(t, <-result)
@@ -153,7 +153,7 @@ func TestBehindPgBouncerWithAListenURL(t *testing.T) {
 	a := inst.serve(t, "--listen-url", inst.db.URL)
 	b := inst.serve(t, "--listen-url", inst.db.URL)
 	a.deploy(t, "steps", stepsTS)
-	job, err := b.client.SubmitAndWait(t.Context(), "steps", json.RawMessage(`{"steps":1}`), apiclient.Options{}, 20*time.Second)
+	job, err := b.client.SubmitAndWait(t.Context(), "steps", json.RawMessage(`{"steps":1}`), apiclient.Options{}, 60*time.Second)
 	require.NoError(t, err)
 	require.Equal(t, apiclient.StateCompleted, job.State)
 	publishBothWays(t, a, b, 300)

@@ -176,7 +176,7 @@ export default async function () { return VERSION; }`
 			job, err := b.client.SubmitAndWait(t.Context(), "which", nil, apiclient.Options{}, 5*time.Second)
 			require.NoError(c, err)
 			require.Equal(c, string(rune('0'+version)), string(job.Output))
-		}, 10*time.Second, 20*time.Millisecond)
+		}, 60*time.Second, 20*time.Millisecond)
 		t.Logf("version %d ran at the other instance %v after its deploy", version, time.Since(deployed).Round(time.Millisecond))
 	}
 }

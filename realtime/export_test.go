@@ -1,9 +1,23 @@
 package realtime
 
-import "time"
+import (
+	"time"
+
+	"github.com/centrifugal/protocol"
+)
 
 // SetLease changes how often a hub that was not started yet renews its lease, and how long others wait for that.
 func (h *Hub) SetLease(every, lasts time.Duration) { h.lease.every, h.lease.lasts = every, lasts }
 
 // LeaseTimes are how often hubs renew their leases, and how long others wait for that.
 func LeaseTimes() (every, lasts time.Duration) { return leaseHeartbeat, leaseLasts }
+
+// Retake has the hub end a feed's subscription behind its back, and the feed take it up again when missed has returned.
+func (f *Feed) Retake(channel string, missed func(), deliver func(Event)) error {
+	_, err := f.command(&protocol.Command{Unsubscribe: &protocol.UnsubscribeRequest{Channel: channel}})
+	if err == nil {
+		missed()
+		f.retake(channel, deliver)
+	}
+	return err
+}

@@ -39,7 +39,7 @@ func (h *Hub) OpenFeed(credentials Credentials) (*Feed, error) {
 	if f.client, f.finish, f.cancel, err = h.newClient(f.transport, &credentials); err != nil {
 		return nil, fmt.Errorf("open feed: %w", err)
 	}
-	reply, err := f.command(context.Background(), &protocol.Command{Connect: &protocol.ConnectRequest{}})
+	reply, err := f.command(&protocol.Command{Connect: &protocol.ConnectRequest{}})
 	if err == nil && reply.Error != nil {
 		err = refusal(reply.Error)
 	}
@@ -51,7 +51,8 @@ func (h *Hub) OpenFeed(credentials Credentials) (*Feed, error) {
 }
 
 // Join subscribes to a channel from now on; again does nothing. The errors are ErrChannelName, ErrDenied,
-// ErrUnknownChannel, ErrChannelLimit, ErrBusy, *DisconnectError and ctx's.
+// ErrUnknownChannel, ErrChannelLimit, ErrBusy, *DisconnectError, and ctx's if it has ended before: a command that was
+// given is waited for, since the hub carries it out whether somebody waits or not.
 func (f *Feed) Join(ctx context.Context, channel string) error {
 	if err := ValidateChannel(channel); err != nil {
 		return err
@@ -61,8 +62,11 @@ func (f *Feed) Join(ctx context.Context, channel string) error {
 	if f.joined(channel) {
 		return nil
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	f.at(channel, Position{}) // what is published from the answer on may come before it is read here
-	result, err := f.subscribe(ctx, &protocol.SubscribeRequest{Channel: channel})
+	result, err := f.subscribe(&protocol.SubscribeRequest{Channel: channel})
 	if err != nil {
 		f.forget(channel)
 		return fmt.Errorf("join %q: %w", channel, err)
@@ -72,15 +76,18 @@ func (f *Feed) Join(ctx context.Context, channel string) error {
 }
 
 // Leave ends a subscription; of a channel that is not joined it does nothing. Nothing of the channel is handed to Run's
-// reader once it has returned.
+// reader once it has returned. The errors are *DisconnectError, and ctx's as Join has them.
 func (f *Feed) Leave(ctx context.Context, channel string) error {
 	f.asking.Lock()
 	defer f.asking.Unlock()
 	if !f.joined(channel) {
 		return nil
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	f.forget(channel)
-	reply, err := f.ask(ctx, &protocol.Command{Unsubscribe: &protocol.UnsubscribeRequest{Channel: channel}})
+	reply, err := f.ask(&protocol.Command{Unsubscribe: &protocol.UnsubscribeRequest{Channel: channel}})
 	if err == nil && reply.Error != nil {
 		err = refusal(reply.Error)
 	}
@@ -163,32 +170,42 @@ func (f *Feed) hand(channel string, publication *protocol.Publication, deliver f
 	}
 }
 
-// retake subscribes again where the hub ended a subscription because it lost its place. Pushes wait meanwhile.
+// retake subscribes again where the hub ended a subscription because it lost its place. Pushes wait meanwhile; commands do
+// not wait for the reader, who may be busy until the handler has its answer to one.
 func (f *Feed) retake(channel string, deliver func(Event)) {
+	result := f.resubscribe(channel)
+	if result == nil {
+		return
+	}
+	if result.WasRecovering && !result.Recovered && result.Positioned {
+		deliver(Event{Kind: EventUnrecoverable, Channel: channel, Position: Position{Offset: result.Offset, Epoch: result.Epoch}})
+	}
+	for _, publication := range result.Publications {
+		f.hand(channel, publication, deliver)
+	}
+}
+
+// resubscribe returns nil when the channel was left, or cannot be had again: then the feed ends.
+func (f *Feed) resubscribe(channel string) *protocol.SubscribeResult {
 	f.asking.Lock()
 	defer f.asking.Unlock()
 	f.mu.Lock()
 	position, joined := f.positions[channel]
 	f.mu.Unlock()
 	if !joined {
-		return
+		return nil
 	}
 	request := &protocol.SubscribeRequest{Channel: channel}
 	if position != (Position{}) {
 		request.Recover, request.Offset, request.Epoch = true, position.Offset, position.Epoch
 	}
-	result, err := f.subscribe(context.Background(), request)
+	result, err := f.subscribe(request)
 	if err != nil { // who cannot be told what was missed begins anew
 		f.Disconnect(forceReconnect.Code, forceReconnect.Reason)
-		return
-	}
-	if result.WasRecovering && !result.Recovered && result.Positioned {
-		deliver(Event{Kind: EventUnrecoverable, Channel: channel, Position: Position{Offset: result.Offset, Epoch: result.Epoch}})
+		return nil
 	}
 	f.begin(channel, result)
-	for _, publication := range result.Publications {
-		f.hand(channel, publication, deliver)
-	}
+	return result
 }
 
 var forceReconnect = centrifuge.DisconnectForceReconnect
@@ -226,8 +243,8 @@ func (f *Feed) forget(channel string) {
 	delete(f.positions, channel)
 }
 
-func (f *Feed) subscribe(ctx context.Context, request *protocol.SubscribeRequest) (*protocol.SubscribeResult, error) {
-	reply, err := f.ask(ctx, &protocol.Command{Subscribe: request})
+func (f *Feed) subscribe(request *protocol.SubscribeRequest) (*protocol.SubscribeResult, error) {
+	reply, err := f.ask(&protocol.Command{Subscribe: request})
 	if err != nil {
 		return nil, err
 	}
@@ -237,15 +254,15 @@ func (f *Feed) subscribe(ctx context.Context, request *protocol.SubscribeRequest
 	return reply.Subscribe, nil
 }
 
-func (f *Feed) command(ctx context.Context, command *protocol.Command) (*protocol.Reply, error) {
+func (f *Feed) command(command *protocol.Command) (*protocol.Reply, error) {
 	f.asking.Lock()
 	defer f.asking.Unlock()
-	return f.ask(ctx, command)
+	return f.ask(command)
 }
 
 // ask sends a command and waits for its answer, which does not pass through the queue of pushes. asking is held. An
 // answer that nobody waited for any more is passed over.
-func (f *Feed) ask(ctx context.Context, command *protocol.Command) (*protocol.Reply, error) {
+func (f *Feed) ask(command *protocol.Command) (*protocol.Reply, error) {
 	f.lastID++
 	command.Id = f.lastID
 	f.client.HandleCommand(command, 0) // when it reports false, the transport ends
@@ -261,8 +278,6 @@ func (f *Feed) ask(ctx context.Context, command *protocol.Command) (*protocol.Re
 			return nil, f.transport.reason()
 		case <-f.transport.abandoned:
 			return nil, ErrNotRunning
-		case <-ctx.Done():
-			return nil, ctx.Err()
 		case <-timeout.C:
 			return nil, &DisconnectError{Code: centrifuge.DisconnectServerError.Code, Reason: "no answer"}
 		}

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 
 const (
 	devKey   = "the-key-of-these-tests"
-	patience = 20 * time.Second
+	patience = time.Minute
 	secret   = "postgres://admin:hunter2@db.internal" // what must never be seen outside
 )
 

@@ -144,7 +144,7 @@ func TestWhoSendsTooManyFramesIsCut(t *testing.T) {
 	t.Parallel()
 	s, ends := echoing(t, setup{doors: doors.Config{FrameRate: 1}}, nil)
 	c := s.client("/frames", nil)
-	for range 3 { // at one a second, the third comes too early on any machine
+	for range 100 { // at one a second, some come too early on any machine
 		_ = c.conn.WriteMessage(websocket.TextMessage, []byte("x"))
 	}
 	require.Equal(t, 3013, c.closedBy().Code)

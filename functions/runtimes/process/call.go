@@ -43,7 +43,7 @@ type outcome struct {
 }
 
 // errNotTaken is what serve says of a call that its child never began, since it ended before.
-var errNotTaken = fmt.Errorf("the process ended before it took the call")
+var errNotTaken = fmt.Errorf("the process ended before it took the call: %w", jobs.ErrInterrupted)
 
 // serve calls the function once in the child, which has room for it.
 func (c *child) serve(ctx context.Context, call runtimes.Call, host runtimes.Host) (json.RawMessage, error) {

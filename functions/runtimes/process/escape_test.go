@@ -157,3 +157,14 @@ export default async () => [0, 1, 2, 3, 4].map((n) => fs.fstatSync(n)).map((s) =
 	require.NoError(t, err)
 	require.JSONEq(t, `["device","pipe","pipe","pipe","pipe"]`, output)
 }
+
+// The call after one that ended its process gets another process.
+func TestCallAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t, process.Config{})
+	p := python(t, r, "import os\nconfig = {'processes': 1}\ndef handler(input, ctx): os._exit(input)\n")
+	for range 20 {
+		_, err := call(t, r, p, "3", patience, nil)
+		require.Equal(t, process.CodeProcessDied, failure(t, err).Code)
+	}
+}

@@ -236,6 +236,15 @@ func (p *pool) release(c *child, served bool) {
 	}
 }
 
+// shun is release of a child that turned out to have ended: it is not to be found again, though it may be in the pool yet.
+func (p *pool) shun(c *child) {
+	p.mu.Lock()
+	c.retired = true
+	p.mu.Unlock()
+
+	p.release(c, false)
+}
+
 // retire tells a child without calls to end.
 func (p *pool) retire(c *child) {
 	c.retired = true

@@ -68,6 +68,8 @@ func (c *child) bury(who uint64) {
 	offender, reason := c.offender, c.reason
 	c.mu.Unlock()
 
+	c.pool.lost(c) // before anybody hears of it, and comes back
+
 	known := offender != 0
 	if reason == nil {
 		offender, reason = who, c.died()
@@ -84,5 +86,4 @@ func (c *child) bury(who uint64) {
 			r.result <- outcome{err: reason}
 		}
 	}
-	c.pool.lost(c)
 }

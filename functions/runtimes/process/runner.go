@@ -145,10 +145,11 @@ func (r *Runner) invoke(ctx context.Context, p *program, call runtimes.Call, hos
 		}
 
 		output, err := c.serve(ctx, call, host)
-		pool.release(c, !errors.Is(err, errNotTaken))
 		if !errors.Is(err, errNotTaken) {
+			pool.release(c, true)
 			return output, err
 		}
+		pool.shun(c)
 	}
 
 	return nil, errNotTaken

@@ -12,12 +12,11 @@ func (h *Hub) SetLease(every, lasts time.Duration) { h.lease.every, h.lease.last
 // LeaseTimes are how often hubs renew their leases, and how long others wait for that.
 func LeaseTimes() (every, lasts time.Duration) { return leaseHeartbeat, leaseLasts }
 
-// Retake has the hub end a feed's subscription behind its back, and the feed take it up again when missed has returned.
-func (f *Feed) Retake(channel string, missed func(), deliver func(Event)) error {
+// LosePlace has the hub end a feed's subscription behind its back.
+func (f *Feed) LosePlace(channel string) error {
 	_, err := f.command(&protocol.Command{Unsubscribe: &protocol.UnsubscribeRequest{Channel: channel}})
-	if err == nil {
-		missed()
-		f.retake(channel, deliver)
-	}
 	return err
 }
+
+// Retake takes it up again.
+func (f *Feed) Retake(channel string, deliver func(Event)) { f.retake(channel, deliver) }

@@ -201,14 +201,13 @@ func (f *Feed) resubscribe(channel string) *protocol.SubscribeResult {
 	}
 	result, err := f.subscribe(request)
 	if err != nil { // who cannot be told what was missed begins anew
-		f.Disconnect(forceReconnect.Code, forceReconnect.Reason)
+		why := centrifuge.DisconnectForceReconnect
+		f.Disconnect(why.Code, why.Reason)
 		return nil
 	}
 	f.begin(channel, result)
 	return result
 }
-
-var forceReconnect = centrifuge.DisconnectForceReconnect
 
 // begin keeps where a subscription stands, unless a push behind the answer was faster.
 func (f *Feed) begin(channel string, result *protocol.SubscribeResult) {

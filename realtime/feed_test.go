@@ -58,13 +58,15 @@ func TestFeedIsAskedWhileItCatchesUp(t *testing.T) {
 	feed, _ := openFeed(t, hub)
 	require.NoError(t, feed.Join(t.Context(), "a"))
 
+	require.NoError(t, feed.LosePlace("a"))
+	publish(t, hub, "a", `1`)
+	publish(t, hub, "a", `2`)
+
 	var got []string
-	busy, free, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	busy, free, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
-		done <- feed.Retake("a", func() {
-			publish(t, hub, "a", `1`)
-			publish(t, hub, "a", `2`)
-		}, func(event realtime.Event) {
+		defer close(done)
+		feed.Retake("a", func(event realtime.Event) {
 			if got = append(got, string(event.Data)); len(got) == 1 {
 				close(busy)
 				<-free
@@ -75,6 +77,6 @@ func TestFeedIsAskedWhileItCatchesUp(t *testing.T) {
 	require.NoError(t, feed.Join(t.Context(), "b"))
 	require.NoError(t, feed.Leave(t.Context(), "b"))
 	close(free)
-	require.NoError(t, <-done)
+	<-done
 	require.Equal(t, []string{"1", "2"}, got)
 }

@@ -27,6 +27,10 @@ func TestWelcome(t *testing.T) {
 		database: "postgres://u:p@127.0.0.1:5/d"}
 	require.Contains(t, say(w), "Put a function into /f")
 
+	w.routes = []string{"/ws/chat/:room"}
+	require.Contains(t, say(w), "1 function from /f")
+	require.Contains(t, say(w), "Connect a WebSocket to it: ws://127.0.0.1:8080/ws/chat/:room")
+
 	w.functions = []string{"a.b"}
 	require.Contains(t, say(w), "\n  millrace run a.b null --follow")
 	require.Contains(t, say(w), "\n  export PATH='/src/my bin':\"$PATH\"\n")

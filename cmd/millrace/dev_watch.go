@@ -53,6 +53,10 @@ func greet(ctx context.Context, out *streams, app *millrace.App, hello welcome) 
 	}
 	hello.program, hello.onPath = findProgram()
 	for _, f := range live {
+		if f.Config.Socket != nil {
+			hello.routes = append(hello.routes, f.Config.Socket.Route)
+			continue
+		}
 		hello.functions = append(hello.functions, f.Name)
 	}
 	return hello.print(out)

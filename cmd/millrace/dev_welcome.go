@@ -19,7 +19,8 @@ type welcome struct {
 
 	program   string   // this binary's absolute path
 	onPath    bool     // the shell finds it under the name millrace
-	functions []string // names of what is deployed
+	functions []string // names of what is deployed and runs as a job
+	routes    []string // of the consumers, which run for connections
 	folder    string
 }
 
@@ -36,11 +37,14 @@ millrace is ready at %s
 %s
 
 Ctrl-C stops it; the data stay.
-`, w.url, w.url, w.login, w.key, shell(w.database), count(len(w.functions), "function"), w.folder, w.next())
+`, w.url, w.url, w.login, w.key, shell(w.database), count(len(w.functions)+len(w.routes), "function"), w.folder, w.next())
 }
 
 // next is what to do now.
 func (w welcome) next() string {
+	if len(w.functions) == 0 && len(w.routes) > 0 {
+		return fmt.Sprintf("Connect a WebSocket to it: ws%s%s", strings.TrimPrefix(w.url, "http"), w.routes[0])
+	}
 	if len(w.functions) == 0 {
 		return fmt.Sprintf("Put a function into %s: hello.ts is deployed as \"hello\" when it is saved.", w.folder)
 	}

@@ -71,7 +71,7 @@ func TestRoomOverTwoInstances(t *testing.T) {
 	eve := millracetest.Connect(t, two.Addr(), "/ws/chat/kitchen")
 	everybody := []*millracetest.Communicator{ann, bob, eve}
 	for _, c := range everybody {
-		require.Equal(t, `{"message": "연결 성공"}`, c.Receive())
+		require.Equal(t, `{"message": "연결 성공"}`, c.Receive()) //nolint:testifylint // byte for byte
 	}
 	ann.Send(`{"message": "안녕"}`)
 	bob.Send(`{"message": "반가워"}`)
@@ -89,7 +89,7 @@ func TestRoomOverTwoInstances(t *testing.T) {
 		require.Equal(t, want, ann.Receive())
 	}
 	eve.Send(`{"message": "me"}`)
-	require.Equal(t, `{"message": "me"}`, eve.Receive(), "other rooms hear nothing")
+	require.Equal(t, `{"message": "me"}`, eve.Receive(), "other rooms hear nothing") //nolint:testifylint // byte for byte
 	ann.Disconnect()
 }
 
@@ -139,7 +139,7 @@ func TestGoConsumer(t *testing.T) {
 	db := testdb.New(t)
 	one, two := app(t, db, register), app(t, db, register)
 	ann, bob := millracetest.Connect(t, one.Addr(), "/ws/echo/a?as=ann"), millracetest.Connect(t, two.Addr(), "/ws/echo/a?as=bob")
-	require.Equal(t, `{"as":"ann","room":"a"}`, ann.Receive())
+	require.JSONEq(t, `{"as":"ann","room":"a"}`, ann.Receive())
 	var hello struct{ As, Room string }
 	bob.ReceiveJSON(&hello)
 	require.Equal(t, "bob", hello.As)

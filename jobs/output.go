@@ -68,7 +68,8 @@ func (s *Service) OutputOf(ctx context.Context, job *Job) (Bytes, error) {
 	}
 
 	var reference BytesReference
-	if json.Unmarshal(job.Output, &reference) != nil || reference.Bytes.ContentType == "" {
+	isReference := json.Unmarshal(job.Output, &reference) == nil && reference.Bytes.ContentType != ""
+	if !isReference {
 		return output, nil
 	}
 

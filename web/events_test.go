@@ -14,6 +14,9 @@ func TestEventsAndSteps(t *testing.T) {
 		{name: "nobody waits", method: http.MethodGet, path: "/v1/events/order.approved", status: http.StatusOK, want: []string{`{"waiting":[]}`}},
 		{name: "no job", method: http.MethodGet, path: "/v1/jobs/123456/steps", status: http.StatusNotFound},
 	} {
-		t.Run(s.name, func(t *testing.T) { e.play(t, s) })
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			e.play(t, s)
+		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/millrace-dev/millrace/functions/durable"
 	"github.com/millrace-dev/millrace/functions/runtimes"
 	"github.com/millrace-dev/millrace/functions/runtimes/js"
 )
@@ -21,6 +22,12 @@ type function struct {
 	runner  *js.Runner
 	program runtimes.Program
 }
+
+// alone is the host of a function that asks for nothing.
+type alone struct{ runtimes.Host }
+
+// Steps is nil: nothing durable is done.
+func (alone) Steps() *durable.Run { return nil }
 
 func newFunction(t *testing.T) function {
 	t.Helper()
@@ -47,7 +54,7 @@ func (f function) count(t require.TestingT, ctx context.Context, dir, content st
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	output, err := f.runner.Invoke(ctx, f.program, runtimes.Call{Input: input, Function: functionName, Attempt: 1, MaxAttempts: 1}, nil)
+	output, err := f.runner.Invoke(ctx, f.program, runtimes.Call{Input: input, Function: functionName, Attempt: 1, MaxAttempts: 1}, alone{})
 	require.NoError(t, err)
 	var c count
 	require.NoError(t, json.Unmarshal(output, &c))

@@ -26,12 +26,12 @@ func (p Plan) Walk(visit func(Plan)) {
 }
 
 // Explain plans a statement as a prepared one: without knowing the arguments.
-func Explain(t testing.TB, conn *pgx.Conn, sql, args string) Plan {
-	t.Helper()
+func Explain(tb testing.TB, conn *pgx.Conn, sql, args string) Plan {
+	tb.Helper()
 
 	run := func(sql string) {
-		_, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
-		require.NoError(t, err)
+		_, err := conn.Exec(tb.Context(), sql, pgx.QueryExecModeSimpleProtocol)
+		require.NoError(tb, err)
 	}
 
 	run("set plan_cache_mode = force_generic_plan")
@@ -43,10 +43,10 @@ func Explain(t testing.TB, conn *pgx.Conn, sql, args string) Plan {
 	}
 
 	var text string
-	require.NoError(t, conn.QueryRow(t.Context(), "explain (format json) execute hot"+args, pgx.QueryExecModeSimpleProtocol).Scan(&text))
+	require.NoError(tb, conn.QueryRow(tb.Context(), "explain (format json) execute hot"+args, pgx.QueryExecModeSimpleProtocol).Scan(&text))
 
 	var plans []struct{ Plan Plan }
-	require.NoError(t, json.Unmarshal([]byte(text), &plans))
+	require.NoError(tb, json.Unmarshal([]byte(text), &plans))
 
 	return plans[0].Plan
 }

@@ -131,13 +131,9 @@ func milliseconds(ms float64) time.Duration {
 
 // conclude ends the call.
 func (c *call) conclude(kind string, args []any) error {
-	texts := make([]string, 0, 3)
-	for i := 1; i < len(args) && i <= 3; i++ {
-		text, ok := args[i].(string)
-		if !ok {
-			return errArguments
-		}
-		texts = append(texts, text)
+	texts, ok := leadingTexts(args[1:])
+	if !ok {
+		return errArguments
 	}
 
 	switch {
@@ -152,16 +148,33 @@ func (c *call) conclude(kind string, args []any) error {
 	case kind == "invalid" && len(texts) == 2:
 		c.decide("", invalidOutput(&scriptError{Name: texts[0], Message: texts[1]}))
 	case kind == "fail" && len(texts) == 3:
-		thrown := &scriptError{Name: texts[0], Message: texts[1], Stack: texts[2]}
-		retryable, _ := argument[bool](args, 4)
-		soft, _ := argument[bool](args, 5)
-		c.decide("", c.program.thrown(thrown, retryable, soft))
-		c.blamed, _ = argument[string](args, 6)
+		c.fail(&scriptError{Name: texts[0], Message: texts[1], Stack: texts[2]}, args[4:])
 	default:
 		return fmt.Errorf("the host knows no %q: %w", kind, errArguments)
 	}
 
 	return nil
+}
+
+// leadingTexts is the first three of arguments, which have to be strings, or fewer when there are fewer.
+func leadingTexts(args []any) (texts []string, ok bool) {
+	for _, arg := range args[:min(len(args), 3)] {
+		text, isText := arg.(string)
+		if !isText {
+			return nil, false
+		}
+		texts = append(texts, text)
+	}
+
+	return texts, true
+}
+
+// fail ends the call with what its function threw, and how that is to be taken.
+func (c *call) fail(thrown *scriptError, how []any) {
+	retryable, _ := argument[bool](how, 0)
+	soft, _ := argument[bool](how, 1)
+	c.decide("", c.program.thrown(thrown, retryable, soft))
+	c.blamed, _ = argument[string](how, 2)
 }
 
 func argument[T any](args []any, i int) (T, bool) {

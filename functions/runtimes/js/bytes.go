@@ -21,7 +21,7 @@ func (c *call) chunk(text string) error {
 			return errArguments
 		}
 
-		c.bytes.Data = append(c.bytes.Data, byte(char%zeroByte))
+		c.bytes.Data = append(c.bytes.Data, byte(char%zeroByte)) //nolint:gosec // less than 256
 	}
 
 	if int64(len(c.bytes.Data)) > c.program.memory {

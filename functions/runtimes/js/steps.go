@@ -32,9 +32,14 @@ func newStepsOf(run *durable.Run) *stepsOf {
 // byTurn is a heap: what ended is told in the order in which an earlier attempt was told of it.
 type byTurn []*durable.Operation
 
-func (h byTurn) Len() int           { return len(h) }
-func (h byTurn) Less(i, j int) bool { return h[i].Turn < h[j].Turn }
-func (h byTurn) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+// Len implements heap.Interface.
+func (h *byTurn) Len() int { return len(*h) }
+
+// Less implements heap.Interface.
+func (h *byTurn) Less(i, j int) bool { return (*h)[i].Turn < (*h)[j].Turn }
+
+// Swap implements heap.Interface.
+func (h *byTurn) Swap(i, j int) { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
 
 // Push implements heap.Interface.
 func (h *byTurn) Push(op any) { *h = append(*h, op.(*durable.Operation)) } //nolint:forcetypeassert // nothing else is pushed

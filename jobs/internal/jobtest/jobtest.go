@@ -82,39 +82,39 @@ func Returns(output string) Function {
 var nodeNumber atomic.Int64
 
 // NewNode makes a service on db, without starting it.
-func NewNode(t testing.TB, db *testdb.DB, functions *Functions, change ...func(*jobs.Config)) *jobs.Service {
-	t.Helper()
+func NewNode(tb testing.TB, db *testdb.DB, functions *Functions, change ...func(*jobs.Config)) *jobs.Service {
+	tb.Helper()
 
 	cfg := jobs.Config{
-		Pool: db.Pool, Executor: functions, NodeID: fmt.Sprintf("node-%d", nodeNumber.Add(1)), Logger: Logger(t),
+		Pool: db.Pool, Executor: functions, NodeID: fmt.Sprintf("node-%d", nodeNumber.Add(1)), Logger: Logger(tb),
 	}
 	for _, f := range change {
 		f(&cfg)
 	}
 
 	s, err := jobs.New(cfg)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 
 	return s
 }
 
 // StartNode is NewNode, running until the test ends.
-func StartNode(t testing.TB, db *testdb.DB, functions *Functions, change ...func(*jobs.Config)) *jobs.Service {
-	t.Helper()
+func StartNode(tb testing.TB, db *testdb.DB, functions *Functions, change ...func(*jobs.Config)) *jobs.Service {
+	tb.Helper()
 
-	s := NewNode(t, db, functions, change...)
-	err := s.Start(t.Context())
+	s := NewNode(tb, db, functions, change...)
+	err := s.Start(tb.Context())
 
 	// A busy machine may be too slow for the time that a node has to connect.
 	for range 3 {
 		if errors.Is(err, context.DeadlineExceeded) {
-			s = NewNode(t, db, functions, change...)
-			err = s.Start(t.Context())
+			s = NewNode(tb, db, functions, change...)
+			err = s.Start(tb.Context())
 		}
 	}
 
-	require.NoError(t, err)
-	t.Cleanup(func() { Stop(t, s) })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { Stop(tb, s) })
 
 	return s
 }
@@ -129,36 +129,38 @@ type Service interface {
 }
 
 // Start runs a part until the test ends.
-func Start[S Service](t testing.TB, part S) S {
-	t.Helper()
-	require.NoError(t, part.Start(t.Context()))
-	t.Cleanup(func() { Stop(t, part) })
+func Start[S Service](tb testing.TB, part S) S {
+	tb.Helper()
+	require.NoError(tb, part.Start(tb.Context()))
+	tb.Cleanup(func() { Stop(tb, part) })
 
 	return part
 }
 
 // Stop stops a part now.
-func Stop(t testing.TB, part Service) {
-	t.Helper()
+func Stop(tb testing.TB, part Service) {
+	tb.Helper()
 
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	require.NoError(t, part.Stop(ctx))
+	require.NoError(tb, part.Stop(ctx))
 }
 
 // Listener hears db until the test ends. It has to be started once the parts are made.
-func Listener(t testing.TB, db *testdb.DB) *postgres.Listener {
-	t.Helper()
+func Listener(tb testing.TB, db *testdb.DB) *postgres.Listener {
+	tb.Helper()
 
-	listener := postgres.NewListener(postgres.ListenerConfig{URL: db.URL, Logger: Logger(t)})
-	t.Cleanup(func() { _ = listener.Stop(context.Background()) })
+	listener := postgres.NewListener(postgres.ListenerConfig{URL: db.URL, Logger: Logger(tb)})
+	tb.Cleanup(func() { _ = listener.Stop(context.Background()) })
 
 	return listener
 }
 
 // Logger writes warnings into the test's log.
-func Logger(t testing.TB) *slog.Logger {
-	return slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+func Logger(tb testing.TB) *slog.Logger {
+	tb.Helper()
+
+	return slog.New(slog.NewTextHandler(testWriter{tb}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 type testWriter struct{ t testing.TB }
@@ -172,29 +174,29 @@ func (w testWriter) Write(line []byte) (int, error) {
 }
 
 // Submit inserts one job.
-func Submit(t testing.TB, s *jobs.Service, function string, change ...func(*jobs.Submission)) int64 {
-	t.Helper()
+func Submit(tb testing.TB, s *jobs.Service, function string, change ...func(*jobs.Submission)) int64 {
+	tb.Helper()
 
 	sub := jobs.Submission{Function: function, Input: json.RawMessage(`{"n": 1}`)}
 	for _, f := range change {
 		f(&sub)
 	}
 
-	job, err := s.Submit(t.Context(), sub)
-	require.NoError(t, err)
+	job, err := s.Submit(tb.Context(), sub)
+	require.NoError(tb, err)
 
 	return job.ID
 }
 
 // Await polls until the job is in one of the states.
-func Await(t testing.TB, s *jobs.Service, id int64, states ...jobs.State) jobs.Job {
-	t.Helper()
+func Await(tb testing.TB, s *jobs.Service, id int64, states ...jobs.State) jobs.Job {
+	tb.Helper()
 
 	var job jobs.Job
 
-	require.Eventually(t, func() bool {
+	require.Eventually(tb, func() bool {
 		var err error
-		job, err = s.Get(t.Context(), id)
+		job, err = s.Get(tb.Context(), id)
 
 		return err == nil && slices.Contains(states, job.State)
 	}, Patience, 5*time.Millisecond, "job %d never became %v", id, states)
@@ -203,40 +205,40 @@ func Await(t testing.TB, s *jobs.Service, id int64, states ...jobs.State) jobs.J
 }
 
 // Exec runs SQL that a test needs to bring a situation about.
-func Exec(t testing.TB, db *testdb.DB, sql string, args ...any) {
-	t.Helper()
+func Exec(tb testing.TB, db *testdb.DB, sql string, args ...any) {
+	tb.Helper()
 
-	_, err := db.Pool.Exec(t.Context(), sql, args...)
-	require.NoError(t, err)
+	_, err := db.Pool.Exec(tb.Context(), sql, args...)
+	require.NoError(tb, err)
 }
 
 // RowsWhere counts the rows of jobs for which a condition holds.
-func RowsWhere(t testing.TB, db *testdb.DB, where string, args ...any) (n int) {
-	t.Helper()
-	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from millrace.river_job where "+where, args...).Scan(&n))
+func RowsWhere(tb testing.TB, db *testdb.DB, where string, args ...any) (n int) {
+	tb.Helper()
+	require.NoError(tb, db.Pool.QueryRow(tb.Context(), "select count(*) from millrace.river_job where "+where, args...).Scan(&n))
 
 	return n
 }
 
 // Fill inserts n jobs in a state, by the row's name for it.
-func Fill(t testing.TB, db *testdb.DB, n int, kind, state string) {
-	t.Helper()
-	Exec(t, db, fillSQL, n, kind, state)
+func Fill(tb testing.TB, db *testdb.DB, n int, kind, state string) {
+	tb.Helper()
+	Exec(tb, db, fillSQL, n, kind, state)
 }
 
 // StopNow stops a node without leaving time to what runs.
-func StopNow(t testing.TB, node *jobs.Service) {
-	t.Helper()
+func StopNow(tb testing.TB, node *jobs.Service) {
+	tb.Helper()
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	require.NoError(t, node.Stop(ctx))
+	require.NoError(tb, node.Stop(ctx))
 }
 
 // Within requires that f can be done in less than limit, in one of a few tries: what is slow for want of a hint is slow
 // each time, and what is slow because the machine is busy is not.
-func Within(t testing.TB, limit time.Duration, f func() time.Duration) {
-	t.Helper()
+func Within(tb testing.TB, limit time.Duration, f func() time.Duration) {
+	tb.Helper()
 
 	const tries = 3
 
@@ -248,7 +250,7 @@ func Within(t testing.TB, limit time.Duration, f func() time.Duration) {
 		}
 	}
 
-	require.Failf(t, "too slow", "each time: %s", took)
+	require.Failf(tb, "too slow", "each time: %s", took)
 }
 
 // BusyTable makes a table as a busy queue has it: mostly finished jobs, and some of every other kind.

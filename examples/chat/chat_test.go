@@ -38,19 +38,19 @@ func TestChat(t *testing.T) {
 	}, time.Minute, time.Second)
 
 	ann := millracetest.Connect(t, app.Addr(), "/ws/chat/lobby?name=ann")
-	require.Equal(t, `{"message":"연결 성공"}`, ann.Receive())
-	require.Equal(t, `{"joined":"ann"}`, ann.Receive())
+	require.JSONEq(t, `{"message":"연결 성공"}`, ann.Receive())
+	require.JSONEq(t, `{"joined":"ann"}`, ann.Receive())
 	bob := millracetest.Connect(t, app.Addr(), "/ws/chat/lobby?name=bob")
-	require.Equal(t, `{"message":"연결 성공"}`, bob.Receive())
+	require.JSONEq(t, `{"message":"연결 성공"}`, bob.Receive())
 	for _, c := range []*millracetest.Communicator{ann, bob} {
-		require.Equal(t, `{"joined":"bob"}`, c.Receive())
+		require.JSONEq(t, `{"joined":"bob"}`, c.Receive())
 	}
 	bob.Send(`{"message": "안녕"}`)
 	for _, c := range []*millracetest.Communicator{ann, bob} {
-		require.Equal(t, `{"name":"bob","message":"안녕"}`, c.Receive())
+		require.JSONEq(t, `{"name":"bob","message":"안녕"}`, c.Receive())
 	}
 	bob.Disconnect()
-	require.Equal(t, `{"left":"bob"}`, ann.Receive())
+	require.JSONEq(t, `{"left":"bob"}`, ann.Receive())
 
 	nobody := millracetest.Connect(t, app.Addr(), "/ws/chat/lobby")
 	code, reason := nobody.Closed()

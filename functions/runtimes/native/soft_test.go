@@ -10,15 +10,22 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace-dev/millrace/functions/durable"
 	"github.com/millrace-dev/millrace/functions/runtimes"
 	"github.com/millrace-dev/millrace/functions/runtimes/native"
 	"github.com/millrace-dev/millrace/jobs"
 )
 
+// alone is the host of a function that asks for nothing.
+type alone struct{ runtimes.Host }
+
+// Steps is nil: nothing durable is done.
+func (alone) Steps() *durable.Run { return nil }
+
 func invoke(t *testing.T, soft time.Time, fn native.Func) (string, error) {
 	t.Helper()
 
-	output, err := native.New().Invoke(t.Context(), fn, runtimes.Call{Soft: soft}, nil)
+	output, err := native.New().Invoke(t.Context(), fn, runtimes.Call{Soft: soft}, alone{})
 
 	return string(output), err
 }

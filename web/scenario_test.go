@@ -93,7 +93,7 @@ func TestScenarios(t *testing.T) { //nolint:tparallel // one server; some build 
 		{name: "NaN", method: "POST", path: submit, body: `NaN`, status: 400, code: CodeInvalidJSON},
 		{name: "invalid UTF-8", method: "POST", path: submit, body: "\"\xff\"", status: 422, code: CodeValidationFailed},
 		{name: "too deep", method: "POST", path: submit, body: deep, status: 422, code: CodeValidationFailed},
-		{name: "duplicate keys", method: "POST", path: submit, body: `{"a":1,"a":2}`, status: 202},
+		{name: "duplicate keys", method: "POST", path: submit, body: `{"a":1,"a":2}`, status: 422, code: CodeValidationFailed, want: []string{`twice`}},
 		{name: "impossible options", method: "POST", path: submit + "?priority=-1&max_attempts=2000000&run_at=9999-01-01T00:00:00Z&tags=a&queue=%22%3B--", body: `1`, status: 422, code: CodeValidationFailed, want: []string{`"priority"`, `"max_attempts"`, `"run_at"`, `"tags"`, `"queue"`}},
 		{name: "options that are no numbers", method: "POST", path: submit + "?priority=high&max_attempts=99999999999999&delay=x&run_at=now", body: `1`, status: 400, code: CodeInvalidRequest, want: []string{`"priority"`, `"max_attempts"`, `"delay"`, `"run_at"`}},
 		{name: "wait of nonsense", method: "POST", path: submit + "?wait=long", body: `1`, status: 400, code: CodeInvalidRequest},

@@ -31,7 +31,7 @@ run: build ## build and start a server of its own on ADDR, with the functions of
 build: ## build bin/millrace
 	go build -ldflags '$(LDFLAGS)' -o bin/millrace ./cmd/millrace
 
-test: postgres-if-missing pgbouncer-if-missing lint test-go test-e2e ## lint, race tests on a real Postgres, browser tests
+test: postgres-if-missing pgbouncer-if-missing python-if-missing lint test-go test-e2e ## lint, race tests on a real Postgres, browser tests
 
 test-go:
 	go test -race -timeout 10m ./...
@@ -70,6 +70,15 @@ pgbouncer-if-missing:
 			apt-get install -qq -y --no-install-recommends pgbouncer || \
 			{ apt-get update -qq && apt-get install -qq -y --no-install-recommends pgbouncer; }; }; \
 	} || echo "pgbouncer is not installed: the tests behind it are skipped"
+
+# Functions in Python run on the machine's own interpreter.
+.PHONY: python-if-missing
+python-if-missing:
+	@command -v python3 >/dev/null || { \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && { \
+			apt-get install -qq -y --no-install-recommends python3 || \
+			{ apt-get update -qq && apt-get install -qq -y --no-install-recommends python3; }; }; \
+	} || echo "python3 is not installed: the tests of functions in Python need it"
 
 clean: ## remove what was built (not the data of `make run`)
 	rm -rf bin

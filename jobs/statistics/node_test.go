@@ -43,7 +43,7 @@ func TestANodeCountsWhatBecameOfItsAttempts(t *testing.T) {
 		jobtest.Await(t, s, id, jobs.StateFailed)
 	}
 
-	jobtest.Stop(t, s) // tells of the last attempt, whose outcome can be read before it was told
+	jobtest.Stop(t, s)                                   // tells of the last attempt, whose outcome can be read before it was told
 	require.NoError(t, stats.Stop(context.Background())) // writes what was not written
 
 	from := time.Now().Add(-30 * time.Minute)

@@ -83,8 +83,8 @@ func TestHostile(t *testing.T) {
 				neighbour <- err
 			}()
 			_, err = call(t, r, p, "0", tt.limit, nil)
-			if errors.Is(err, jobs.ErrNotBegun) {
-				t.Skip("this machine is too busy to start a process within the call's time")
+			for tries := 0; errors.Is(err, jobs.ErrNotBegun) && tries < 20; tries++ { // no process started within the call's time
+				_, err = call(t, r, p, "0", tt.limit, nil)
 			}
 			f := failure(t, err)
 			require.Equal(t, tt.failed, f.Code, f.Message)
